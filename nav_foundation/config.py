@@ -1,0 +1,112 @@
+"""Settings: one frozen dataclass, whether it comes from YAML, JSON or code. Unknown keys are refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import math
+import types
+import typing
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def load_mapping(path: str | Path) -> dict[str, Any]:
+    """The mapping in a YAML or JSON file."""
+    import yaml
+
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except FileNotFoundError:
+        raise ValueError(f"settings file {path} does not exist") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"settings file {path} cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(data, dict):
+        raise ValueError(f"settings file {path} must hold 'key: value' pairs at its top")
+    return data
+
+
+def from_mapping(cls: type[T], data: dict[str, Any], where: str = "settings") -> T:
+    """Build the dataclass `cls` from plain data, nested dataclasses and tuples included."""
+    assert dataclasses.is_dataclass(cls)
+    hints = typing.get_type_hints(cls)
+    names = [f.name for f in dataclasses.fields(cls)]
+    for key in data:
+        if key not in names:
+            raise ValueError(f"{where}: unknown key {key!r}{closest(str(key), names)}")
+    values = {key: _convert(hints[key], value, f"{where}: {key}") for key, value in data.items()}
+    missing = [
+        f.name for f in dataclasses.fields(cls)
+        if f.name not in values and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ValueError(f"{where}: missing {', '.join(missing)}")
+    try:
+        return cls(**values)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+
+
+def to_mapping(settings: Any) -> dict[str, Any]:
+    """The plain data of a dataclass: from_mapping(type(s), to_mapping(s)) == s."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        if isinstance(value, (tuple, list)):
+            return [plain(item) for item in value]
+        return str(value) if isinstance(value, Path) else value
+
+    return typing.cast("dict[str, Any]", plain(dataclasses.asdict(settings)))
+
+
+def closest(word: str, choices: typing.Iterable[str]) -> str:
+    """' (did you mean ...?)', for the end of a sentence that refuses `word`."""
+    options = list(choices)
+    match = difflib.get_close_matches(word, options, n=1, cutoff=0.5)
+    return f" (did you mean {match[0]!r}?)" if match else f" (known: {', '.join(options)})"
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        options = [a for a in arguments if a is not type(None)]
+        if len(options) != 1:
+            return value
+        return _convert(options[0], value, where)
+    if origin is typing.Literal:
+        if value not in arguments:
+            raise ValueError(f"{where} is {value!r}{closest(str(value), map(str, arguments))}")
+        return value
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, dict):
+            raise ValueError(f"{where} is {value!r}: it takes 'key: value' pairs")
+        return from_mapping(typing.cast(Any, hint), value, where)
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise ValueError(f"{where} is {value!r}: it takes a list")
+        if len(arguments) == 2 and arguments[1] is Ellipsis:
+            return tuple(_convert(arguments[0], item, where) for item in value)
+        if len(value) != len(arguments):
+            raise ValueError(f"{where} has {len(value)} items: it takes {len(arguments)}")
+        return tuple(_convert(a, item, where) for a, item in zip(arguments, value))
+    return _scalar(hint, value, where)
+
+
+def _scalar(hint: Any, value: Any, where: str) -> Any:
+    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise ValueError(f"{where} is {value}: give a finite number")
+        return float(value)
+    if hint is Path and isinstance(value, str):
+        return Path(value)
+    if hint in (int, str, bool) and type(value) is hint:
+        return value
+    raise ValueError(f"{where} is {value!r}: it takes {'a ' if hint in (float, str) else ''}{hint.__name__}")

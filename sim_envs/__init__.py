@@ -1,0 +1,1 @@
+"""Simulators behind one port, tasks, gymnasium environments, metrics and evaluation."""

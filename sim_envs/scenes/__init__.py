@@ -1,0 +1,1 @@
+"""Where scenes come from: procedural houses and cities, or meshes on disk."""

@@ -1,0 +1,1 @@
+"""What is asked of a robot: episodes, their generation and their files."""
