@@ -1,0 +1,171 @@
+"""Plan -> Velocity. Follows the waypoints' timing and yaw, owns every limit, and stops when in doubt. NumPy alone."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from nav_foundation.geometry import compose, shift_waypoints, wrap_angle
+from nav_foundation.robot import RobotSpec
+from nav_foundation.types import Plan, Pose2, Velocity
+
+STOP = Velocity()
+NANOSECONDS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class ControllerSettings:
+    lookahead: float = 0.8  # s ahead on the plan that is aimed at
+    turn_in_place: float = math.radians(50)  # rad off the target from which the robot turns before it drives
+    yaw_blend: float = 0.15  # m to the target below which the plan's yaw matters more than the way to it
+    stop_after: float | None = None  # s without a new plan; None = 1.5 camera periods, at least 0.3
+    oldest_plan: float = 1.0  # s since the plan's observation was exposed
+    history: float = 2.0  # s of odometry kept, to place late plans
+
+
+class Controller:
+    """Follows plans for one robot. `fault` says in words why it is stopping, empty while all is well."""
+
+    def __init__(self, robot: RobotSpec, settings: ControllerSettings | None = None) -> None:
+        self.robot = robot
+        self.settings = settings or ControllerSettings()
+        self._stop_after = self.settings.stop_after or max(0.3, 1.5 / robot.frame_rate)
+        self._emergency = False
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget plans and motion. An emergency stop stays latched."""
+        self.fault = ""
+        self._last = STOP
+        self._last_ns: int | None = None
+        self._plan_seen: tuple[int, int] | None = None  # (plan stamp, when it first arrived), ns
+        self._odometry: deque[tuple[int, Pose2]] = deque()
+        self._reckoned = Pose2(0.0, 0.0, 0.0)  # integrated commands, for robots without odometry
+
+    def emergency_stop(self) -> None:
+        """Stop at once and stay stopped until `release`."""
+        self._emergency = True
+
+    def release(self) -> None:
+        self._emergency = False
+
+    def remember(self, stamp_ns: int, odometry: Pose2) -> None:
+        """Note where the robot was, so that a plan made from that moment can be moved to now."""
+        if self._odometry and stamp_ns <= self._odometry[-1][0]:
+            return
+        self._odometry.append((stamp_ns, odometry))
+        while stamp_ns - self._odometry[0][0] > self.settings.history * NANOSECONDS:
+            self._odometry.popleft()
+
+    def command(self, plan: Plan | None, odometry: Pose2 | None, now_ns: int, *, hold: bool = False) -> Velocity:
+        """The velocity for this control tick. `hold` brakes to a stand without being a fault (arrived, paused)."""
+        elapsed = 1.0 / self.robot.control_rate
+        clock_fault = ""
+        if self._last_ns is not None:
+            elapsed = (now_ns - self._last_ns) / NANOSECONDS
+            if not 0.0 <= elapsed <= 1.0:
+                clock_fault = f"the clock jumped by {elapsed:.2f} s"
+                self._odometry.clear()
+                elapsed = 1.0 / self.robot.control_rate
+        self._last_ns = now_ns
+        self._reckoned = compose(self._reckoned, _travelled(self._last, elapsed))
+        here = odometry if odometry is not None else self._reckoned
+        self.remember(now_ns, here)
+        self.fault = clock_fault or self._doubt(plan, now_ns)
+        if self.fault or hold or plan is None:
+            wanted = STOP
+        else:
+            wanted = self._pursue(plan, here, now_ns)
+        self._last = self._limit(wanted, elapsed)
+        return self._last
+
+    def _doubt(self, plan: Plan | None, now_ns: int) -> str:
+        """Why this plan must not be driven, or nothing."""
+        if self._emergency:
+            return "emergency stop is latched"
+        if plan is None:
+            return "there is no plan"
+        if self._plan_seen is None or self._plan_seen[0] != plan.stamp_ns:
+            self._plan_seen = (plan.stamp_ns, now_ns)
+        waited = (now_ns - self._plan_seen[1]) / NANOSECONDS
+        if waited > self._stop_after:
+            return f"no new plan for {waited:.2f} s"
+        age = (now_ns - plan.stamp_ns) / NANOSECONDS
+        if age > self.settings.oldest_plan or age < -0.05:
+            return f"the plan's frame is {age:.2f} s old"
+        if not np.isfinite(plan.waypoints).all():
+            return "the plan holds numbers that are not finite"
+        ahead = np.arange(1, len(plan.waypoints) + 1) * plan.waypoint_dt
+        reach = 1.5 * self.robot.max_speed * ahead + 0.3
+        if (np.hypot(plan.waypoints[:, 0], plan.waypoints[:, 1]) > reach).any():
+            return "the plan is farther than this robot can drive in its time"
+        return ""
+
+    def _pursue(self, plan: Plan, here: Pose2, now_ns: int) -> Velocity:
+        settings, robot = self.settings, self.robot
+        then = self._odometry_at(plan.stamp_ns)
+        poses = np.vstack([np.zeros(3), plan.waypoints])
+        poses[:, 2] = np.unwrap(poses[:, 2])
+        at = (now_ns - plan.stamp_ns) / NANOSECONDS + settings.lookahead
+        times = np.arange(len(poses)) * plan.waypoint_dt
+        target = np.array([[np.interp(at, times, poses[:, k]) for k in range(3)]])
+        x, y, yaw = shift_waypoints(target, then, here)[0]
+        distance, bearing = math.hypot(x, y), math.atan2(y, x)
+        turn = yaw / settings.lookahead
+        if robot.drive == "omnidirectional":
+            return Velocity(x / settings.lookahead, turn, y / settings.lookahead)
+        near = min(distance / settings.yaw_blend, 1.0)
+        if near < 0.35:  # standing on the target: only its yaw is left
+            return Velocity(0.0, 1.5 * turn)
+        if abs(bearing) > settings.turn_in_place:
+            return Velocity(0.0, near * 2.0 * bearing + (1.0 - near) * turn)
+        speed = x / settings.lookahead
+        curve = 2.0 * math.sin(bearing) / distance
+        angular = near * speed * curve + (1.0 - near) * turn
+        if abs(angular) > robot.max_angular_speed:  # keep the arc, drive it slower
+            speed *= robot.max_angular_speed / abs(angular)
+        return Velocity(speed, angular)
+
+    def _odometry_at(self, stamp_ns: int) -> Pose2:
+        """Where the robot was at a stamp, between the two nearest readings."""
+        history = self._odometry
+        if stamp_ns <= history[0][0]:
+            return history[0][1]
+        for (t0, p0), (t1, p1) in zip(history, list(history)[1:]):
+            if t0 <= stamp_ns <= t1:
+                u = (stamp_ns - t0) / (t1 - t0)
+                turn = float(wrap_angle(p1.yaw - p0.yaw))
+                return Pose2(p0.x + u * (p1.x - p0.x), p0.y + u * (p1.y - p0.y), p0.yaw + u * turn)
+        return history[-1][1]
+
+    def _limit(self, wanted: Velocity, elapsed: float) -> Velocity:
+        """What the robot can do of it within one tick, starting from the last command."""
+        robot, last = self.robot, self._last
+        speed = math.hypot(wanted.linear, wanted.lateral)
+        scale = min(1.0, robot.max_speed / speed) if speed > 0 else 1.0
+        turn = min(max(wanted.angular, -robot.max_angular_speed), robot.max_angular_speed)
+        return Velocity(
+            approach(last.linear, wanted.linear * scale, robot.acceleration, robot.braking, elapsed),
+            approach(last.angular, turn, robot.angular_acceleration, robot.angular_acceleration, elapsed),
+            approach(last.lateral, wanted.lateral * scale, robot.acceleration, robot.braking, elapsed),
+        )
+
+
+def approach(now: float, wanted: float, acceleration: float, braking: float, elapsed: float) -> float:
+    """The speed after `elapsed` s of going from `now` to `wanted` within limits; slowing towards 0 uses `braking`."""
+    if now * wanted < 0:  # reversing passes through a stand first
+        wanted = 0.0
+    slows = abs(wanted) < abs(now)
+    change = (braking if slows else acceleration) * elapsed
+    return min(max(wanted, now - change), now + change)
+
+
+def _travelled(velocity: Velocity, elapsed: float) -> Pose2:
+    """The motion in the robot frame of driving at `velocity` for `elapsed` s (midpoint of the arc)."""
+    half = velocity.angular * elapsed / 2.0
+    c, s = math.cos(half), math.sin(half)
+    forward, left = velocity.linear * elapsed, velocity.lateral * elapsed
+    return Pose2(c * forward - s * left, s * forward + c * left, velocity.angular * elapsed)
