@@ -1,0 +1,58 @@
+# Every target sets up .venv by itself, again only when pyproject.toml or constraints.txt has changed.
+# make PYTHON=python3.12 demo    uses another interpreter (3.10 to 3.13)
+PYTHON ?= python3
+VENV ?= .venv
+WORKERS ?= 2
+
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed-by-make
+
+.PHONY: help setup demo test lint format bench clean
+
+help:
+	@echo "make demo     watch policies navigate unseen houses: a table, a report page and a video under runs/demo"
+	@echo "make test     lint, types and every test"
+	@echo "make lint     ruff and mypy alone"
+	@echo "make format   let ruff mend what it can"
+	@echo "make bench    frames and steps per second of the simulator on this machine"
+	@echo "make clean    remove caches and build folders; runs/ and .venv stay"
+
+setup: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "'$(PYTHON)' is not here: install Python 3.10 to 3.13, or run make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info; (3, 10) <= v < (3, 14) or sys.exit(f"Python 3.10 to 3.13 is needed and $(PYTHON) is {v.major}.{v.minor}: run make PYTHON=/path/to/python3.12")'
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(MAKE) --no-print-directory environment
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+# Debian and Ubuntu ship venv without ensurepip; there the system's pip fills the environment.
+.PHONY: environment
+environment:
+	@rm -rf $(VENV)
+	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
+		$(PYTHON) -m venv $(VENV); \
+	else \
+		$(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; \
+	fi || { echo "$(PYTHON) cannot make virtual environments: install python3-venv (Debian, Ubuntu: sudo apt install python3-venv)"; exit 1; }
+
+demo: setup
+	$(BIN)/nav-foundation demo --out runs/demo
+
+test: lint
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup
+	$(BIN)/python benchmarks/simulator.py
+
+clean:
+	rm -rf build dist install log *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
