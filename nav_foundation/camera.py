@@ -19,7 +19,7 @@ _TOLERANCE = 1e-10  # of distorted coordinates (radians of a small angle)
 
 
 def rays(camera: CameraSpec) -> np.ndarray:
-    """[H, W, 3] float64 unit directions in the optical frame through the pixel centres; NaN where a pixel sees nothing."""
+    """[H, W, 3] unit directions in the optical frame through the pixel centres; NaN where a pixel sees nothing."""
     x, y = np.meshgrid(np.arange(camera.width, dtype=np.float64), np.arange(camera.height, dtype=np.float64))
     directions = unproject(camera, np.column_stack([x.ravel(), y.ravel()]))
     return directions.reshape(camera.height, camera.width, 3)
