@@ -1,4 +1,4 @@
-"""gymnasium environments: `gymnasium.make("NavFoundation/PointGoal-v0")` after `import sim_envs.envs` and `register()`.
+"""gymnasium environments: `import sim_envs`, then `gymnasium.make("NavFoundation/PointGoal-v0")`.
 
 A step lasts one camera period. Actions are velocities, or Habitat's discrete moves with `actions="discrete"`.
 """
@@ -16,7 +16,8 @@ from gymnasium import spaces
 from nav_foundation.geometry import to_frame
 from nav_foundation.robot import RobotSpec, load_robot
 from nav_foundation.types import ImageGoal, InstructionGoal, ObjectGoal, Observation, PointGoal, Velocity
-from sim_envs.rollout import Trace, trace_of
+from sim_envs.metrics import judge
+from sim_envs.rollout import trace_of
 from sim_envs.scenes.splits import scene_refs
 from sim_envs.simulator import Pose, SceneRef, Simulator
 from sim_envs.tasks.episode import TASKS, Episode, TaskName
@@ -29,18 +30,6 @@ STOP, FORWARD, LEFT, RIGHT = range(4)  # Habitat's discrete actions
 FORWARD_STEP = 0.25  # m
 TURN_STEP = math.radians(10)
 _TEXT = spaces.Text(min_length=0, max_length=2000, charset=frozenset(map(chr, range(32, 127))))
-
-
-def env_id(task: str) -> str:
-    """The gymnasium id of a task: `point-goal` -> `NavFoundation/PointGoal-v0`."""
-    return f"NavFoundation/{''.join(part.capitalize() for part in task.split('-'))}-v0"
-
-
-def register() -> None:
-    """Make the environments known to gymnasium; calling it again changes nothing."""
-    for task in TASKS:
-        if env_id(task) not in gym.registry:
-            gym.register(env_id(task), entry_point="sim_envs.envs:NavigationEnv", kwargs={"task": task})
 
 
 class NavigationEnv(gym.Env[dict[str, Any], Any]):
@@ -109,9 +98,9 @@ class NavigationEnv(gym.Env[dict[str, Any], Any]):
         info: dict[str, Any] = {}
         if world.done:
             trace = trace_of(world)
-            succeeded = self._succeeded(trace)
+            succeeded = judge(trace.episode, trace).success
             reward += SUCCESS_REWARD * succeeded
-            info = {"trace": trace, "success": succeeded}
+            info = {"trace": trace, "success": bool(succeeded)}
         ended = world.stopped or (world.done and self.task == "explore" and world.time < world.time_limit)
         return self._observation(self._last), float(reward), ended, world.done and not ended, info
 
@@ -175,11 +164,6 @@ class NavigationEnv(gym.Env[dict[str, Any], Any]):
         if self.task == "explore":
             return 10.0 * (1.0 - self.world.coverage.fraction)
         return self.world.distance_to_goal()
-
-    def _succeeded(self, trace: Trace) -> bool:
-        from sim_envs.metrics import is_success
-
-        return is_success(trace)
 
     def _action_space(self) -> spaces.Space[Any]:
         if self.actions == "discrete":
