@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 from numba import njit
-from scipy import ndimage
 
 from sim_envs.simulator import SceneError, TopDown
-
-_EIGHT = np.ones((3, 3), dtype=bool)
 
 
 class Coverage:
     """Grows with every `update`. `free` and `seen` are masks on the grid of `top_down`.
 
-    A plan's FREE cells are where the robot's CENTRE may be, so obstacles are wider on it by the robot's radius, and doors
-    narrower. Sight therefore passes up to `slack` metres of occupied cells in a row: enough to look past a corner,
-    too little for a wall, which is at least its own thickness plus twice the radius wide.
+    A plan's FREE cells are where the robot's CENTRE may be, so obstacles are wider on it by the robot's radius and
+    doors narrower. Sight therefore passes up to `slack` metres of occupied cells in a row: enough to look past a
+    corner, too little for a wall, which is at least its own thickness plus twice the radius wide.
     """
 
     def __init__(
@@ -51,6 +49,13 @@ class Coverage:
         """Seen free area over all free area that can be reached, 0..1."""
         return self._seen_cells / self._free_cells
 
+    def seen_at(self, point: np.ndarray) -> bool:
+        """Whether the floor at a point [2 or more] (world m) has been seen; True where there is none to see."""
+        row, column = self.top_down.cells(np.asarray(point)[None])[0]
+        rows, columns = self.free.shape
+        inside = 0 <= row < rows and 0 <= column < columns and self.free[row, column]
+        return not inside or bool(self.seen[row, column])
+
     @property
     def unseen(self) -> np.ndarray:
         """[N, 2] world x, y (m) of free cells not seen yet."""
@@ -59,13 +64,14 @@ class Coverage:
     @property
     def frontier(self) -> np.ndarray:
         """[N, 2] world x, y (m) of unseen free cells that touch seen ones: where looking brings something new."""
-        edge = ndimage.binary_dilation(self.seen, _EIGHT) & self.free & ~self.seen
+        touched = cv2.dilate(self.seen.view(np.uint8), np.ones((3, 3), np.uint8)).view(bool)
+        edge = touched & self.free & ~self.seen
         return self.top_down.centres(np.argwhere(edge))
 
 
 def _connected(top_down: TopDown, start: np.ndarray) -> np.ndarray:
     """[rows, columns] bool: the free cells that hang together with the one nearest to `start`."""
-    labels, _ = ndimage.label(top_down.grid == TopDown.FREE, _EIGHT)
+    _, labels = cv2.connectedComponents((top_down.grid == TopDown.FREE).astype(np.uint8), connectivity=8)
     cells = np.argwhere(labels > 0)
     if len(cells) == 0:
         raise SceneError("the floor plan has no free cell for this robot: choose a smaller robot or another scene")

@@ -42,23 +42,28 @@ METRICS = tuple(Score.__dataclass_fields__)
 _UNIT_METRICS = frozenset({"spl", "soft_spl", "ndtw", "coverage"})  # real numbers within 0..1
 
 
-def judge(episode: Episode, trace: Trace) -> Score:
+def is_success(trace: Trace) -> bool:
+    """Whether the robot itself stopped at its goal; an exploration succeeds by what it has seen."""
+    episode = trace.episode
+    if episode.task == "explore":
+        return trace.coverage >= EXPLORED_ENOUGH
+    return trace.stopped and trace.distance_to_goal <= episode.success_radius
+
+
+def judge(trace: Trace) -> Score:
     """The score of what `trace` shows the robot did."""
+    success = float(is_success(trace))
     driven = path_length(trace.poses[:, :3])
-    efficiency = _efficiency(episode.geodesic_distance, driven)
-    exploring = episode.task == "explore"
-    if exploring:
-        success = float(trace.coverage >= EXPLORED_ENOUGH)
-    else:
-        success = float(trace.stopped and trace.distance_to_goal <= episode.success_radius)
+    efficiency = _efficiency(trace.shortest, driven)
+    exploring = trace.episode.task == "explore"
     return Score(
         success=success,
         spl=success * efficiency,
-        soft_spl=None if exploring else _progress(trace.distance_to_goal, episode.geodesic_distance) * efficiency,
+        soft_spl=None if exploring else _progress(trace.distance_to_goal, trace.shortest) * efficiency,
         distance_to_goal=None if exploring else float(trace.distance_to_goal),
         path_length=driven,
         collisions=int(trace.contacts),
-        ndtw=_instruction_ndtw(episode, trace.poses[:, :3]),
+        ndtw=_instruction_ndtw(trace.episode, trace.poses[:, :3]),
         coverage=float(trace.coverage) if exploring else None,
         time=float(trace.times[-1] - trace.times[0]),
     )

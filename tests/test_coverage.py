@@ -27,8 +27,7 @@ def block(top_down: TopDown, x: tuple[float, float], y: tuple[float, float], val
 
 
 def is_seen(coverage: Coverage, x: float, y: float) -> bool:
-    row, column = coverage.top_down.cells(np.array([[x, y]]))[0]
-    return bool(coverage.seen[row, column])
+    return coverage.seen_at(np.array([x, y]))
 
 
 def test_looking_all_round_an_empty_room_sees_all_of_it() -> None:
@@ -108,6 +107,7 @@ def test_fraction_counts_every_cell_once_and_never_shrinks() -> None:
 def test_outside_the_plan_sees_nothing_and_does_not_fail() -> None:
     coverage = Coverage(plan(4, 4), np.array([2.0, 2.0]), 1.0)
     assert coverage.update(-50.0, 3.0, 0.0) == 0
+    assert coverage.seen_at(np.array([-50.0, 3.0])) and not coverage.seen_at(np.array([1.0, 1.0, 0.0]))
 
 
 def test_bad_input_is_refused() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from sim_envs.metrics import (
     as_numbers,
     bootstrap_interval,
     dtw,
+    is_success,
     judge,
     ndtw,
     paired_comparison,
@@ -25,70 +25,71 @@ from sim_envs.metrics import (
     summarise,
     unit_interval,
 )
+from sim_envs.rollout import Trace
 from sim_envs.simulator import Pose, SceneRef
 from sim_envs.tasks.episode import Episode
 
 
-def episode(**changes: Any) -> Episode:
+def drive(
+    points: list[tuple[float, float]], left: float, stopped: bool = True, shortest: float = 10.0, contacts: int = 0,
+    coverage: float = 0.0, **task: Any,
+) -> Trace:
+    """The trace of driving through points, `left` metres from the goal at the end."""
     fields: dict[str, Any] = {
         "episode_id": "0", "task": "point-goal", "scene": SceneRef("house", 1), "start": Pose(0, 0, 0, 0),
-        "goals": np.array([[10.0, 0.0, 0.0]]), "success_radius": 0.5, "geodesic_distance": 10.0,
+        "goals": np.array([[10.0, 0.0, 0.0]]), "success_radius": 0.5, "geodesic_distance": shortest,
     }
-    return Episode(**{**fields, **changes})
-
-
-def trace(points: list[tuple[float, float]], left: float, stopped: bool = True, **changes: Any) -> Any:
     poses = np.array([(x, y, 0.0, 0.0) for x, y in points])
-    fields = {
-        "poses": poses, "times": np.arange(len(poses)) * 0.05, "stopped": stopped, "distance_to_goal": left,
-        "contacts": 0, "coverage": 0.0,
-    }
-    return SimpleNamespace(**{**fields, **changes})
+    return Trace(
+        Episode(**{**fields, **task}), poses, np.arange(len(poses)) * 0.05, np.array([0]), stopped, contacts, left,
+        coverage, shortest,
+    )
 
 
 def test_a_straight_drive_into_the_goal_is_perfect() -> None:
-    score = judge(episode(), trace([(0, 0), (4, 0), (10, 0)], 0.0))
+    score = judge(drive([(0, 0), (4, 0), (10, 0)], 0.0))
     assert (score.success, score.spl, score.soft_spl, score.path_length) == (1.0, 1.0, 1.0, 10.0)
     assert score.distance_to_goal == 0.0 and score.ndtw is None and score.coverage is None
     assert score.time == pytest.approx(0.1)
 
 
 def test_a_detour_of_twice_the_length_halves_spl() -> None:
-    score = judge(episode(), trace([(0, 0), (0, 5), (10, 5), (10, 0)], 0.0, contacts=3))
+    score = judge(drive([(0, 0), (0, 5), (10, 5), (10, 0)], 0.0, contacts=3))
     assert score.success == 1.0 and score.spl == pytest.approx(0.5) and score.collisions == 3
 
 
 def test_success_needs_the_robots_own_stop_within_the_radius() -> None:
-    assert judge(episode(), trace([(0, 0), (9.5, 0)], 0.5)).success == 1.0
-    assert judge(episode(), trace([(0, 0), (9.49, 0)], 0.51)).success == 0.0
-    passing = judge(episode(), trace([(0, 0), (10, 0)], 0.0, stopped=False))
+    assert judge(drive([(0, 0), (9.5, 0)], 0.5)).success == 1.0
+    assert judge(drive([(0, 0), (9.49, 0)], 0.51)).success == 0.0
+    passing = judge(drive([(0, 0), (10, 0)], 0.0, stopped=False))
     assert (passing.success, passing.spl) == (0.0, 0.0) and passing.soft_spl == 1.0
+    assert not is_success(drive([(0, 0)], math.nan))
 
 
 def test_soft_spl_rewards_progress_and_never_falls_below_zero() -> None:
-    score = judge(episode(), trace([(0, 0), (0, 4), (8, 4)], 4.0))  # 12 m driven, 6 of 10 m gained
+    score = judge(drive([(0, 0), (0, 4), (8, 4)], 4.0))  # 12 m driven, 6 of 10 m gained
     assert score.soft_spl == pytest.approx(0.6 * 10 / 12)
-    assert judge(episode(), trace([(0, 0), (-5, 0)], 15.0)).soft_spl == 0.0
-    assert judge(episode(), trace([(0, 0), (3, 0)], math.inf)).soft_spl == 0.0
+    assert judge(drive([(0, 0), (-5, 0)], 15.0)).soft_spl == 0.0
+    assert judge(drive([(0, 0), (3, 0)], math.inf)).soft_spl == 0.0
 
 
 def test_starting_inside_the_goal_and_stopping_there_is_perfect() -> None:
-    score = judge(episode(geodesic_distance=0.0), trace([(0, 0)], 0.0))
+    score = judge(drive([(0, 0)], 0.0, shortest=0.0))
     assert (score.success, score.spl, score.soft_spl) == (1.0, 1.0, 1.0)
 
 
 def test_exploring_is_judged_by_what_was_seen() -> None:
-    task = episode(task="explore", goals=np.zeros((0, 3)), geodesic_distance=5.0)
-    score = judge(task, trace([(0, 0), (10, 0)], math.nan, stopped=False, coverage=0.85))
+    task = {"task": "explore", "goals": np.zeros((0, 3)), "shortest": 5.0}
+    score = judge(drive([(0, 0), (10, 0)], 0.0, stopped=False, coverage=0.85, **task))
     assert (score.success, score.spl, score.coverage) == (1.0, 0.5, 0.85)
     assert score.distance_to_goal is None and score.soft_spl is None
-    assert judge(task, trace([(0, 0)], math.nan, coverage=0.79)).success == 0.0
+    assert judge(drive([(0, 0)], 0.0, coverage=0.79, **task)).success == 0.0
 
 
 def test_dtw_by_hand() -> None:
     line = np.array([[0.0, 0], [1, 0], [2, 0]])
     assert dtw(line, line) == 0.0
-    assert dtw(line + [0, 0.5], line) == pytest.approx(1.5)  # three pairs, 0.5 m each
+    assert dtw(line + np.array([0, 0.5]), line) == pytest.approx(1.5)  # three pairs, 0.5 m each
     # 0-0, 3-0, 3-4 cost 0 + 3 + 1; a point more on one side must be matched too.
     assert dtw(np.array([[0.0], [3.0]]), np.array([[0.0], [4.0]])) == pytest.approx(1.0)
     assert dtw(np.array([[0.0], [1.0], [2.0]]), np.array([[0.0]])) == pytest.approx(3.0)
@@ -97,8 +98,8 @@ def test_dtw_by_hand() -> None:
 def test_ndtw_by_hand() -> None:
     reference = np.array([[0.0, 0, 0], [2.0, 0, 0]])  # 9 points at 0.25 m
     assert ndtw(reference, reference, 1.0) == 1.0
-    assert ndtw(reference + [0, 0.3, 0], reference, 1.0) == pytest.approx(math.exp(-0.3))
-    assert ndtw(reference + [0, 0.3, 0], reference, 0.5) == pytest.approx(math.exp(-0.6))
+    assert ndtw(reference + np.array([0, 0.3, 0]), reference, 1.0) == pytest.approx(math.exp(-0.3))
+    assert ndtw(reference + np.array([0, 0.3, 0]), reference, 0.5) == pytest.approx(math.exp(-0.6))
     standing = sum(0.25 * k for k in range(9))
     assert ndtw(reference[:1], reference, 1.0) == pytest.approx(math.exp(-standing / 9))
 
@@ -113,9 +114,9 @@ def test_ndtw_does_not_depend_on_how_often_poses_are_recorded() -> None:
 
 def test_ndtw_is_judged_for_instructions_only() -> None:
     way = np.array([[0.0, 0, 0], [10.0, 0, 0]])
-    drive = trace([(0, 0), (10, 0)], 0.0)
-    assert judge(episode(task="instruction", instruction="go", reference_path=way), drive).ndtw == 1.0
-    assert judge(episode(task="tour", reference_path=way), drive).ndtw is None
+    points = [(0.0, 0.0), (10.0, 0.0)]
+    assert judge(drive(points, 0.0, task="instruction", instruction="go", reference_path=way)).ndtw == 1.0
+    assert judge(drive(points, 0.0, task="tour", reference_path=way)).ndtw is None
 
 
 @settings(max_examples=60, deadline=None)
@@ -188,7 +189,7 @@ def test_unit_intervals_hold_their_mean_and_stay_within_bounds(values: list[floa
 
 
 def test_summary_has_every_metric_and_none_where_it_does_not_apply() -> None:
-    scores = [asdict(judge(episode(), trace([(0, 0), (10, 0)], left))) for left in (0.0, 2.0, math.inf)]
+    scores = [asdict(judge(drive([(0, 0), (10, 0)], left))) for left in (0.0, 2.0, math.inf)]
     summary = summarise(scores)
     assert tuple(summary) == METRICS and summary["coverage"] is None and summary["ndtw"] is None
     assert summary["success"].mean == pytest.approx(1 / 3)
