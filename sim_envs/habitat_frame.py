@@ -29,7 +29,7 @@ def yaw_from_habitat(rotation: Sequence[float]) -> float:
     """World yaw in (-pi, pi] of a Habitat rotation quaternion (x, y, z, w), whose length does not matter."""
     values = np.asarray(rotation, dtype=np.float64)
     if values.shape != (4,) or not np.isfinite(values).all() or not values.any():
-        raise ValueError(f"rotation {list(rotation)} is not a quaternion: give four finite numbers x, y, z, w, not all 0")
+        raise ValueError(f"rotation {list(rotation)} is no quaternion: give four finite numbers x, y, z, w, not all 0")
     x, y, z, w = values / np.linalg.norm(values)
     # The image of Habitat's forward (0, 0, -1) is (-2(xz + wy), .., -(1 - 2(x^2 + y^2))).
     return math.atan2(2.0 * (x * z + w * y), 1.0 - 2.0 * (x * x + y * y))

@@ -42,7 +42,7 @@ def load_mesh_file(path: str) -> SceneMesh:
         transform, geometry_name = scene.graph[node]
         geometry = scene.geometry[geometry_name]
         if isinstance(geometry, trimesh.Trimesh) and len(geometry.faces):
-            names = (node, scene.graph.transforms.parents.get(node, ""), geometry_name)
+            names = (str(node), str(scene.graph.transforms.parents.get(node, "")), str(geometry_name))
             parts.add(file, geometry, np.asarray(transform), matrix, names)
     if not parts.faces:
         raise SceneError(f"{file} holds no triangles: export it as a triangle mesh, not as points or lines")
@@ -113,7 +113,7 @@ class _Parts:
             self.categories[key] = category
 
     def _add_look(self, file: Path, geometry: trimesh.Trimesh, faces: np.ndarray, kept: np.ndarray) -> None:
-        visual = geometry.visual
+        visual: Any = geometry.visual
         uv, colours = np.zeros((len(faces), 3, 2), dtype=np.float32), None
         if isinstance(visual, trimesh.visual.TextureVisuals):
             textured = visual.uv is not None and len(visual.uv) == len(geometry.vertices)
