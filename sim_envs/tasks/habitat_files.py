@@ -1,4 +1,4 @@
-"""Files of episodes in Habitat's `.json.gz` schema: PointNav, ImageNav, InstanceImageNav, ObjectNav, R2R and RxR, and ours."""
+"""Files of episodes in Habitat's `.json.gz` schema: PointNav, (Instance)ImageNav, ObjectNav, R2R, RxR and ours."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 
 from sim_envs.simulator import SceneRef
 from sim_envs.tasks.episode import Episode, EpisodeError, TaskName
-from sim_envs.tasks.habitat_schema import OURS, Record, read_episode, task_of, write_episode
+from sim_envs.tasks.habitat_schema import OURS, Goals, Record, read_episode, task_of, write_episode
 
 _PUBLIC_PREFIX = "data/scene_datasets/"  # where public files imagine their scenes
 _CONTENT = "{data_path}/content/{scene}.json.gz"
@@ -52,7 +52,10 @@ def save_episodes(path: str | Path, episodes: Sequence[Episode]) -> None:
     path = Path(path)
     if not path.name.endswith(".json.gz"):
         raise EpisodeError(f"episodes cannot be saved as {path}: end the name in .json.gz")
-    goals_by_category: dict[str, list[dict[str, Any]]] = {}
+    name, count = Counter(episode.episode_id for episode in episodes).most_common(1)[0] if episodes else ("", 0)
+    if count > 1:
+        raise EpisodeError(f"{count} episodes are called {name!r}: results are kept by that name, so make it unique")
+    goals_by_category: Goals = {}
     top: dict[str, Any] = {"episodes": [write_episode(episode, goals_by_category) for episode in episodes]}
     if goals_by_category:
         categories = sorted({episode.category for episode in episodes if episode.category})

@@ -20,6 +20,7 @@ from sim_envs.simulator import Pose, SceneRef
 from sim_envs.tasks.episode import SUCCESS_RADIUS, TASKS, Episode, EpisodeError, TaskName
 
 OURS = "nav_foundation"
+Goals = dict[str, list[dict[str, Any]]]  # what goals_by_category holds
 VIEW_POINT_RADIUS = 0.1  # m, Habitat's success distance to an ObjectNav view point, which lies near the object already
 
 
@@ -95,10 +96,11 @@ def _short(value: Any) -> str:
 def task_of(record: Record) -> TaskName:
     """What a record asks for. PointNav and ImageNav share one schema, which counts as point-goal."""
     if OURS in _info(record):
-        task = record.record("info").record(OURS).text("task")
-        if task not in TASKS:
-            raise record.error(f"info.{OURS}.task", f"is {task!r}: it takes one of {', '.join(TASKS)}")
-        return cast(TaskName, task)
+        name = record.record("info").record(OURS).text("task")
+        for task in TASKS:
+            if task == name:
+                return task
+        raise record.error(f"info.{OURS}.task", f"is {name!r}: it takes one of {', '.join(TASKS)}")
     if "instruction" in record.data:
         return "instruction"
     if "goal_image_id" in record.data:
@@ -112,16 +114,17 @@ def read_episode(record: Record, top: Record, task: TaskName, scene: SceneRef) -
     rotation = record.array("start_rotation", (4,))
     if not rotation.any():
         raise record.error("start_rotation", "is all 0: it takes a quaternion x, y, z, w")
-    start = Pose(*position.tolist(), yaw_from_habitat(rotation.tolist()))
+    x, y, z = position.tolist()
+    start = Pose(x, y, z, yaw_from_habitat(rotation.tolist()))
     name = str(record.get("episode_id"))
     if OURS in _info(record):
         return _read_ours(record, top, name, start, scene)
     read = {"instruction": _read_instruction, "object-goal": _read_object}.get(task, _read_place)
     fields = {"success_radius": SUCCESS_RADIUS[task], **read(record, top, task)}
     distance = _info(record).get("geodesic_distance")
-    known = isinstance(distance, (int, float)) and math.isfinite(distance)
     return Episode(
-        episode_id=name, task=task, scene=scene, start=start, geodesic_distance=float(distance) if known else math.nan,
+        episode_id=name, task=task, scene=scene, start=start,
+        geodesic_distance=float(distance) if isinstance(distance, (int, float)) else math.nan,
         seed=stable_seed(record.text("scene_id"), name), **fields,
     )
 
@@ -234,7 +237,8 @@ def _read_ours(record: Record, top: Record, name: str, start: Pose, scene: Scene
     elif task == "object-goal":
         goals = _read_object(record, top, task)["goals"]
     else:
-        goals = from_habitat(np.array([goal.array("position", (3,)) for goal in record.records("goals")]).reshape(-1, 3))
+        places = [goal.array("position", (3,)) for goal in record.records("goals")]
+        goals = from_habitat(np.array(places).reshape(-1, 3))
     path = next((r for r in (ours, record) if r.data.get("reference_path")), None)
     ids = ours.array("object_ids", (-1,))
     words = record.record("instruction").text("instruction_text") if "instruction" in record.data else None
@@ -254,7 +258,7 @@ def _read_ours(record: Record, top: Record, name: str, start: Pose, scene: Scene
 # --- writing ------------------------------------------------------------------------------------------------------
 
 
-def write_episode(episode: Episode, goals_by_category: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+def write_episode(episode: Episode, goals_by_category: Goals) -> dict[str, Any]:
     """The record of an episode. Goals of objects are added to `goals_by_category`, once for all episodes."""
     ours: dict[str, Any] = {
         "task": episode.task, "variant": episode.variant, "seed": episode.seed, "start_yaw": episode.start.yaw,
@@ -280,15 +284,16 @@ def write_episode(episode: Episode, goals_by_category: dict[str, list[dict[str, 
     return record
 
 
-def _share_goals(episode: Episode, record: dict, ours: dict, goals_by_category: dict[str, list[dict[str, Any]]]) -> None:
+def _share_goals(episode: Episode, record: dict[str, Any], ours: dict[str, Any], goals_by_category: Goals) -> None:
     record["object_category"] = episode.category
     record["goals"] = []
     key = goals_key(record["scene_id"], episode.category or "")
     points = to_habitat(episode.goals).tolist()
+    unturned = [0.0, 0.0, 0.0, 1.0]  # which way the robot faces there does not count
     goal = {
         "object_id": str(episode.object_ids[0]) if episode.object_ids else "0", "object_name": episode.category,
         "object_category": episode.category, "position": points[0], "radius": episode.success_radius,
-        "view_points": [{"agent_state": {"position": p, "rotation": [0.0, 0.0, 0.0, 1.0]}, "iou": None} for p in points],
+        "view_points": [{"agent_state": {"position": p, "rotation": unturned}, "iou": None} for p in points],
     }
     shared = goals_by_category.setdefault(key, [goal])
     if shared[0]["view_points"] != goal["view_points"]:  # the same scene, seen with another robot
