@@ -98,7 +98,7 @@ class NavigationEnv(gym.Env[dict[str, Any], Any]):
         info: dict[str, Any] = {}
         if world.done:
             trace = trace_of(world)
-            succeeded = judge(trace.episode, trace).success
+            succeeded = judge(trace).success
             reward += SUCCESS_REWARD * succeeded
             info = {"trace": trace, "success": bool(succeeded)}
         ended = world.stopped or (world.done and self.task == "explore" and world.time < world.time_limit)
