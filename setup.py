@@ -1,6 +1,9 @@
 """The ROS 2 side: what `colcon build` installs beside the Python packages. All metadata is in pyproject.toml."""
 
+from __future__ import annotations
+
 from glob import glob
+from typing import Any
 
 import setuptools
 
@@ -10,10 +13,21 @@ if int(setuptools.__version__.split(".")[0]) < 64:
         "run `python3 -m pip install 'setuptools>=64,<80'` and build again."
     )
 
+
+class Distribution(setuptools.Distribution):
+    """colcon reads a dry run of this file as a Python literal, which the parsed `requires-python` is not."""
+
+    def parse_config_files(self, *arguments: Any, **keywords: Any) -> None:
+        super().parse_config_files(*arguments, **keywords)
+        self.python_requires = self.metadata.python_requires = str(self.python_requires)
+
+
 setuptools.setup(
+    distclass=Distribution,
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/nav_foundation"]),
-        ("share/nav_foundation", ["package.xml"]),
+        # `colcon build --symlink-install` sees only the files listed here, and must see the metadata.
+        ("share/nav_foundation", ["package.xml", "pyproject.toml", "README.md"]),
         ("share/nav_foundation/launch", sorted(glob("launch/*.launch.py"))),
-    ]
+    ],
 )
