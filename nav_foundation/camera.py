@@ -62,6 +62,16 @@ def camera_rotation(camera: CameraSpec) -> np.ndarray:
     return pitched @ level
 
 
+def horizontal_fov(camera: CameraSpec) -> float:
+    """Radians between the outer edges of the middle row, distortion included; narrower where the lens sees nothing."""
+    _, _, _, cy = camera.intrinsics
+    x = np.linspace(-0.5, camera.width - 0.5, 8 * camera.width + 1)
+    seen = unproject(camera, np.column_stack([x, np.full(len(x), cy)]))
+    bearings = np.arctan2(seen[:, 0], seen[:, 2])
+    bearings = np.unwrap(bearings[np.isfinite(bearings)])
+    return float(bearings.max() - bearings.min()) if len(bearings) else 0.0
+
+
 def _first_positive_root(ascending: np.ndarray) -> float:
     """The smallest real root above 0 of a polynomial given from the constant up; inf when there is none."""
     trimmed = np.trim_zeros(ascending, "b")

@@ -6,12 +6,14 @@ import dataclasses
 import difflib
 import json
 import math
+import re
 import types
 import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+_EXPONENT_ONLY = re.compile(r"[-+]?\d+[eE][-+]?\d+")  # 1e-4 is a number to people but, without a dot, a text to YAML
 
 
 def load_mapping(path: str | Path) -> dict[str, Any]:
@@ -21,10 +23,10 @@ def load_mapping(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
-        data = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        data = json.loads(text, object_pairs_hook=_without_twins) if path.suffix == ".json" else _parse_yaml(text)
     except FileNotFoundError:
         raise ValueError(f"settings file {path} does not exist") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise ValueError(f"settings file {path} cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):
         raise ValueError(f"settings file {path} must hold 'key: value' pairs at its top")
@@ -72,6 +74,28 @@ def closest(word: str, choices: typing.Iterable[str]) -> str:
     return f" (did you mean {match[0]!r}?)" if match else f" (known: {', '.join(options)})"
 
 
+def _without_twins(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    """A mapping of pairs, in which no key may come twice: both parsers would silently keep the last one."""
+    mapping: dict[Any, Any] = {}
+    for key, value in pairs:
+        if key in mapping:
+            raise ValueError(f"key {key!r} is given twice")
+        mapping[key] = value
+    return mapping
+
+
+def _parse_yaml(text: str) -> Any:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            mapping = super().construct_mapping(node, deep)  # refuses keys that cannot be keys
+            _without_twins([(self.construct_object(key, deep=True), None) for key, _ in node.value])
+            return mapping
+
+    return yaml.load(text, Loader)
+
+
 def _convert(hint: Any, value: Any, where: str) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
@@ -101,6 +125,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 
 
 def _scalar(hint: Any, value: Any, where: str) -> Any:
+    if hint is float and isinstance(value, str) and _EXPONENT_ONLY.fullmatch(value):
+        value = float(value)
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         if not math.isfinite(value):
             raise ValueError(f"{where} is {value}: give a finite number")

@@ -10,7 +10,7 @@ from nav_foundation.types import Pose2
 
 
 def wrap_angle(angle: float | np.ndarray) -> float | np.ndarray:
-    """The same angle in [-pi, pi)."""
+    """The same angle from -pi to pi; half a turn is -pi."""
     return (angle + math.pi) % (2.0 * math.pi) - math.pi
 
 
@@ -64,10 +64,10 @@ def path_length(points: np.ndarray) -> float:
 
 
 def resample_path(points: np.ndarray, spacing: float) -> np.ndarray:
-    """The polyline [N, D] as points at most `spacing` metres apart, both ends kept."""
+    """The polyline [N, D] as points at most `spacing` metres apart along it, both ends kept; corners may be cut."""
     if len(points) < 2:
         return np.array(points, dtype=np.float64)
     arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
-    count = max(2, int(math.ceil(arc[-1] / spacing)) + 1)
+    count = max(2, math.ceil(arc[-1] / spacing) + 1)
     at = np.linspace(0.0, arc[-1], count)
     return np.column_stack([np.interp(at, arc, points[:, k]) for k in range(points.shape[1])])

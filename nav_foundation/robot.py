@@ -28,10 +28,18 @@ class CameraSpec:
     fy: float | None = None
     cx: float | None = None
     cy: float | None = None
-    distortion: DistortionModel = "none"
+    distortion: DistortionModel = "none"  # with coefficients other than 0 give intrinsics, not hfov_deg
     coefficients: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.distortion not in _COEFFICIENTS:
+            raise ValueError(f"camera distortion is {self.distortion!r}: use one of {', '.join(_COEFFICIENTS)}")
+        for name in ("mount_forward", "fx", "fy", "cx", "cy"):
+            value = getattr(self, name)
+            if value is not None and not math.isfinite(value):
+                raise ValueError(f"camera {name} is {value}: give a finite number")
+        if not all(map(math.isfinite, self.coefficients)):
+            raise ValueError(f"camera coefficients are {list(self.coefficients)}: give finite numbers")
         if self.width < 1 or self.height < 1:
             raise ValueError(f"camera size is {self.width}x{self.height}: both must be at least 1 pixel")
         if not 0.0 < self.mount_height < 10.0:
@@ -43,6 +51,8 @@ class CameraSpec:
             raise ValueError("camera needs hfov_deg, or all of fx, fy, cx and cy in pixels")
         if self.hfov_deg is not None and any(value is not None for value in given):
             raise ValueError("camera has both hfov_deg and intrinsics (fx, fy, cx, cy): give one of the two")
+        if self.hfov_deg is not None and any(self.coefficients):
+            raise ValueError("camera has distortion coefficients but no intrinsics: give fx fy cx cy, not hfov_deg")
         limit = 360.0 if self.distortion == "equidistant" else 179.0
         if self.hfov_deg is not None and not 1.0 <= self.hfov_deg <= limit:
             raise ValueError(f"camera hfov_deg is {self.hfov_deg}: give degrees, 1 to {limit:.0f}")
@@ -142,7 +152,8 @@ def load_robot(name_or_path: str | Path) -> RobotSpec:
         return from_mapping(RobotSpec, load_mapping(path), where=str(path))
     if str(name_or_path) not in shipped_robots():
         raise ValueError(
-            f"unknown robot {str(name_or_path)!r}: use one of {', '.join(shipped_robots())}, or the path of a .yaml file"
+            f"unknown robot {str(name_or_path)!r}: use one of {', '.join(shipped_robots())}, "
+            "or the path of a .yaml file"
         )
     with resources.as_file(resources.files("nav_foundation") / "robots" / f"{name_or_path}.yaml") as file:
         return from_mapping(RobotSpec, load_mapping(file), where=str(name_or_path))

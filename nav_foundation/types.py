@@ -65,6 +65,10 @@ class Observation:
 
     def __post_init__(self) -> None:
         _require_rgb("Observation", self.rgb)
+        _require(
+            isinstance(self.stamp_ns, (int, np.integer)),
+            f"Observation.stamp_ns is {self.stamp_ns!r}: give whole nanoseconds, a float cannot hold them",
+        )
         if self.depth is not None:
             _require(
                 self.depth.dtype == np.float32 and self.depth.shape == self.rgb.shape[:2],

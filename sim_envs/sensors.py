@@ -97,7 +97,9 @@ class CameraSensor:
         if effects.jpeg_quality is None:
             return picture
         _, data = cv2.imencode(".jpg", picture[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, effects.jpeg_quality))
-        return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+        decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        assert decoded is not None
+        return np.ascontiguousarray(decoded[..., ::-1])
 
     def _move(self, light: np.ndarray, sweep: float) -> np.ndarray:
         """Slant by the rolling shutter, smear by motion, blur by the lens."""
@@ -164,7 +166,6 @@ def _zoomed(camera: CameraSpec, factor: float) -> CameraSpec:
     """The camera with its focal length multiplied."""
     fx, fy, cx, cy = camera.intrinsics
     return dataclasses.replace(camera, hfov_deg=None, fx=fx * factor, fy=fy * factor, cx=cx, cy=cy)
-
 
 
 def _to_light(shown: np.ndarray) -> np.ndarray:
