@@ -1,0 +1,318 @@
+"""Evaluation: a policy on many episodes, over processes, resumable, with the same result for any number of workers."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Literal
+
+from tqdm import tqdm
+
+import nav_foundation
+from nav_foundation.config import closest, to_mapping
+from nav_foundation.robot import RobotSpec, load_robot
+from policies.agent import Agent
+from policies.policy import Policy
+from sim_envs.metrics import Estimate, judge, summarise
+from sim_envs.results import Journal, Record, plain
+from sim_envs.rollout import run_episode
+from sim_envs.scenes.splits import SPLITS, scene_refs
+from sim_envs.simulator import SceneError, SceneRef, Simulator
+from sim_envs.tasks.episode import TASKS, VARIANTS, Episode, EpisodeError, TaskName
+from sim_envs.workers import run_jobs
+from sim_envs.world import World, WorldSettings
+
+POLICIES = ("oracle", "random", "bearing")
+# A house of its own for every episode says most about unseen places; a city is large and costly to build.
+EPISODES_PER_SCENE = {"house": 1, "city": 10}
+DEFAULT_EPISODES = 100
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """What is evaluated. The command line and a settings file give the same object."""
+
+    policy: str = "oracle"
+    task: TaskName | None = None  # None = point-goal, or what the episodes file holds
+    variant: str | None = None  # None = the task's own
+    distance: tuple[float, float] | None = None  # m, shortest way from start to goal; None = the task's own
+    scenes: str = "houses"  # houses | city | one scene (house:SEED, city:SEED?size=METRES) | a mesh file
+    robot: str = "turtlebot"  # a shipped robot or the path of a YAML file
+    noise: bool = False  # camera effects, actuation noise and odometry drift
+    people: int = 0  # moving about in every scene
+    split: Literal["train", "val", "test"] = "test"
+    episodes: int | None = None  # None = 100, or all of the episodes file
+    seed: int = 0  # another seed makes other scenes and other episodes
+    episodes_file: Path | None = None  # a Habitat .json.gz instead of generated episodes
+    scenes_dir: Path | None = None  # where the scenes of a public episodes file lie
+    language: str | None = None  # keeps the instructions of an episodes file in this language ("en")
+
+    def __post_init__(self) -> None:
+        check_policy(self.policy, self.task)
+        _check_choice("task", self.task, TASKS)
+        _check_choice("split", self.split, SPLITS)
+        variants = VARIANTS[self.task or "point-goal"]
+        if self.variant is not None and self.variant not in variants:
+            known = f"one of {', '.join(variants)}" if variants else "none"
+            raise ValueError(f"variant {self.variant!r} is not known: {self.task or 'point-goal'} takes {known}")
+        for name, least in (("episodes", 1), ("seed", 0), ("people", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"{name} is {value}: give {least} or more")
+        if self.distance is not None:
+            low, high = self.distance
+            if not (math.isfinite(low) and math.isfinite(high) and 0 <= low < high):
+                raise ValueError(f"distance is {low:g}-{high:g}: give metres as MIN-MAX, such as 2-10")
+        if self.scenes not in ("houses", "city"):
+            ref = _parse_scene(self.scenes)
+            if ref.kind == "file" and self.episodes_file is None and not Path(ref.path).is_file():
+                raise ValueError(f"scene file {ref.path} does not exist")
+        if self.episodes_file is not None and (self.distance is not None or self.scenes != "houses"):
+            raise ValueError("episodes_file says itself where and how far to go: leave out scenes and distance")
+
+    def identity(self, robot: RobotSpec) -> dict[str, Any]:
+        """Everything that decides the result of an episode, as plain data. The number of episodes does not."""
+        settings = to_mapping(self)
+        del settings["episodes"]
+        settings["task"] = self.task or (None if self.episodes_file else "point-goal")
+        settings["robot"] = to_mapping(robot)
+        if self.episodes_file is not None:
+            settings["episodes_file"] = _digest(self.episodes_file)
+        if self.scenes not in ("houses", "city") and (ref := _parse_scene(self.scenes)).kind == "file":
+            settings["scenes"] = f"{ref.path} {_digest(Path(ref.path))}"
+        return plain({**settings, "version": nav_foundation.__version__})
+
+
+def _check_choice(name: str, value: str | None, choices: tuple[str, ...]) -> None:
+    if value is not None and value not in choices:
+        raise ValueError(f"{name} {value!r} is not known{closest(str(value), choices)}")
+
+
+def _parse_scene(text: str) -> SceneRef:
+    try:
+        return SceneRef.parse(text)
+    except SceneError:
+        raise ValueError(
+            f"scenes {text!r} is not known: give houses, city, house:SEED, city:SEED or the path of a mesh file"
+        ) from None
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def check_policy(name: str, task: str | None) -> None:
+    """Refuse what cannot be built, before anything costly begins."""
+    if name not in POLICIES:
+        if Path(name).exists():
+            raise ValueError(f"policy {name} is not a checkpoint this version can read: use {', '.join(POLICIES)}")
+        raise ValueError(f"policy {name!r} is not known{closest(name, POLICIES)}")
+    if name == "bearing" and task not in (None, "point-goal"):
+        raise ValueError(f"the bearing policy only knows where points are: use it with point-goal, not with {task}")
+
+
+def build_policy(name: str, world: World) -> Policy:
+    """A policy by name, for the robot of `world`."""
+    from policies.baselines import BearingPolicy, RandomWalkPolicy
+    from sim_envs.oracle import OraclePolicy
+
+    check_policy(name, None)
+    return {"oracle": lambda: OraclePolicy(world), "bearing": BearingPolicy, "random": RandomWalkPolicy}[name]()
+
+
+@dataclass(frozen=True)
+class EpisodeSource:
+    """Episodes by index, from a file or made where they are asked for."""
+
+    settings: EvaluationSettings
+    robot: RobotSpec
+    loaded: tuple[Episode, ...] | None  # of the episodes file
+    count: int
+
+    @staticmethod
+    def of(settings: EvaluationSettings, robot: RobotSpec) -> EpisodeSource:
+        if settings.episodes_file is None:
+            return EpisodeSource(settings, robot, None, settings.episodes or DEFAULT_EPISODES)
+        from sim_envs.tasks.habitat_files import load_episodes
+
+        loaded = tuple(load_episodes(
+            settings.episodes_file, settings.task, settings.scenes_dir, settings.episodes, settings.language
+        ))
+        if not loaded:
+            raise EpisodeError(f"{settings.episodes_file} holds no episode: give another file")
+        for task in {episode.task for episode in loaded}:
+            check_policy(settings.policy, task)
+        return EpisodeSource(settings, robot, loaded, len(loaded))
+
+    def scenes(self) -> list[SceneRef]:
+        """The scene of every episode. A longer evaluation begins with the episodes of a shorter one."""
+        settings = self.settings
+        if self.loaded is not None:
+            return [episode.scene for episode in self.loaded]
+        if settings.scenes not in ("houses", "city"):
+            return [_parse_scene(settings.scenes)] * self.count
+        kind: Literal["house", "city"] = "house" if settings.scenes == "houses" else "city"
+        share = EPISODES_PER_SCENE[kind]
+        refs = scene_refs(kind, settings.split, settings.seed, math.ceil(self.count / share))
+        return [refs[index // share] for index in range(self.count)]
+
+    def episode(self, index: int, scene: SceneRef, simulator: Simulator) -> Episode:
+        if self.loaded is not None:
+            return self.loaded[index]
+        from sim_envs.tasks.generate import generate_episode
+
+        task, variant, distance = self.settings.task or "point-goal", self.settings.variant, self.settings.distance
+        return generate_episode(simulator, self.robot, task, variant, scene, index, self.settings.seed, distance)
+
+
+class EpisodeRunner:
+    """Runs episodes by index in one process, with a simulator of its own."""
+
+    def __init__(self, source: EpisodeSource) -> None:
+        from sim_envs.embedded import EmbeddedSimulator
+
+        self.source, self.scenes = source, source.scenes()
+        settings = source.settings
+        self.world = World(EmbeddedSimulator(), source.robot, WorldSettings(settings.noise, settings.people))
+        self.agent = Agent(build_policy(settings.policy, self.world), source.robot)
+
+    def episode(self, index: int) -> Episode:
+        return self.source.episode(index, self.scenes[index], self.world.simulator)
+
+    def __call__(self, index: int) -> Record:
+        """The record of an episode: its score, or the `error` that makes it unusable."""
+        scene = self.scenes[index]
+        try:
+            episode = self.episode(index)
+            trace = run_episode(self.world, self.agent, episode)
+        except EpisodeError as error:
+            return {"index": index, "scene": str(scene), "error": str(error)}
+        except SceneError as error:
+            if scene.kind == "file":
+                raise  # there is no other scene to go on with
+            return {"index": index, "scene": str(scene), "error": str(error)}
+        return plain({
+            "index": index,
+            "episode": fingerprint(episode),
+            "episode_id": episode.episode_id,
+            "task": episode.task,
+            "scene": str(scene),
+            "shortest": trace.shortest,
+            "steps": len(trace.frame_ticks),
+            "stopped": bool(trace.stopped),
+            **dataclasses.asdict(judge(trace)),
+        })
+
+
+def fingerprint(episode: Episode) -> str:
+    """Equal for episodes that ask the same thing; tells results of different episodes apart."""
+    asked = [
+        episode.task, str(episode.scene), dataclasses.astuple(episode.start), episode.goals.tolist(), episode.goal_yaw,
+        episode.category, episode.instruction, episode.success_radius, episode.seed,
+    ]
+    return hashlib.blake2b(json.dumps(asked).encode(), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    settings: EvaluationSettings
+    records: tuple[Record, ...]  # judged episodes, by index
+    broken: tuple[Record, ...]  # episodes that could not be made or begun: index, scene, error
+    steps_per_second: float | None  # policy steps (camera frames) over wall time, all workers; None if nothing ran
+
+    @property
+    def summary(self) -> dict[str, Estimate | None]:
+        return summarise(self.records)
+
+    def as_json(self) -> dict[str, Any]:
+        return plain({
+            **self.summary,
+            "episodes": len(self.records),
+            "broken_episodes": self.broken,
+            "steps_per_second": self.steps_per_second,
+            "settings": to_mapping(self.settings),
+            "version": nav_foundation.__version__,
+            "commit": _commit(),
+            "per_episode": self.records,
+        })
+
+
+def evaluate(
+    settings: EvaluationSettings, workers: int = 1, journal: Path | None = None, overwrite: bool = False,
+    progress: bool = True,
+) -> Evaluation:
+    """Run every episode; with a `journal`, those that it holds already are not run again."""
+    if workers < 1:
+        raise ValueError(f"workers is {workers}: give 1 or more")
+    robot = load_robot(settings.robot)
+    source = EpisodeSource.of(settings, robot)
+    if journal is None:
+        records: dict[int, Record] = {}
+        speed = _run(source, records, None, workers, progress)
+    else:
+        with Journal(journal, settings.identity(robot), source.count, overwrite) as book:
+            records = book.records
+            speed = _run(source, records, book, workers, progress)
+            book.sort()
+    ordered = [records[index] for index in sorted(records) if index < source.count]
+    broken = tuple(record for record in ordered if "error" in record)
+    if len(broken) == len(ordered):
+        raise EpisodeError(f"none of {len(ordered)} episodes could be run; the first one: {broken[0]['error']}")
+    return Evaluation(settings, tuple(r for r in ordered if "error" not in r), broken, speed)
+
+
+def _run(
+    source: EpisodeSource, records: dict[int, Record], book: Journal | None, workers: int, progress: bool
+) -> float | None:
+    """Add the missing records; returns steps per second."""
+    missing = [index for index in range(source.count) if index not in records]
+    begin, steps = time.perf_counter(), 0
+    bar = tqdm(
+        total=source.count, initial=source.count - len(missing), unit="episode", disable=None if progress else True,
+        dynamic_ncols=True, desc=f"{source.settings.policy}, {source.settings.task or 'point-goal'}",
+    )
+    with bar:
+        for index, record in run_jobs(EpisodeRunner, (source,), groups_by_scene(source.scenes(), missing, workers), workers):
+            records[index] = record
+            if book is not None:
+                book.add(record)
+            steps += record.get("steps", 0)
+            judged = [r["success"] for r in records.values() if "success" in r]
+            bar.set_postfix_str(f"success {sum(judged) / max(1, len(judged)):.2f}", refresh=False)
+            bar.update()
+    return steps / (time.perf_counter() - begin) if missing else None
+
+
+def groups_by_scene(scenes: list[SceneRef], indices: list[int], workers: int) -> Iterator[list[int]]:
+    """Indices of one scene together, yet no group so large that a worker would wait for another at the end."""
+    largest = max(1, math.ceil(len(indices) / (4 * workers)))
+    ordered = sorted(indices, key=lambda index: (str(scenes[index]), index))
+    for _, members in groupby(ordered, key=lambda index: str(scenes[index])):
+        group = list(members)
+        for begin in range(0, len(group), largest):
+            yield group[begin : begin + largest]
+
+
+def _commit() -> str | None:
+    """The commit of the sources, where they are a git checkout."""
+    import subprocess
+
+    try:
+        folder = Path(__file__).parent
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=folder, capture_output=True, text=True,
+            timeout=10, check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip() or None

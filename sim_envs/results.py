@@ -1,0 +1,170 @@
+"""Results of evaluations on disk: one JSON line per episode as they come, one JSON file in the end."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from sim_envs.metrics import Difference, paired_comparison
+
+Record = dict[str, Any]  # of one episode; `index` counts them, `episode` is the fingerprint of what was asked
+
+
+class Journal:
+    """A JSONL file that begins with a header and grows by a line per episode. Whatever stops the program, it can go on.
+
+    The header says what was evaluated (`identity`); a journal of something else is refused, so that results never mix.
+    """
+
+    def __init__(self, path: Path, identity: Mapping[str, Any], wanted: int, start_anew: bool = False) -> None:
+        """`wanted` episodes make it complete. A complete journal of the same identity is begun anew, as any output is."""
+        self.path = path
+        self.records: dict[int, Record] = {}  # by index
+        make_folder(path.parent)
+        if not start_anew and path.exists() and path.stat().st_size > 0:
+            self._take_over(identity, wanted)
+        try:
+            if self.records:
+                self._file = path.open("a", encoding="utf-8")
+            else:
+                self._file = path.open("w", encoding="utf-8")
+                self._write({"header": dict(identity)})
+        except OSError as error:
+            raise ValueError(f"results cannot be written to {path}: {error.strerror or error}") from None
+
+    def _take_over(self, identity: Mapping[str, Any], wanted: int) -> None:
+        header, records, whole = _read_lines(self.path)
+        if header is None and not records:
+            if whole:
+                raise ValueError(f"{self.path} exists and does not hold results: name another file")
+            return  # cut short within its first line
+        different = [key for key in identity if header is None or header.get(key) != identity[key]]
+        if different:
+            raise ValueError(
+                f"{self.path} holds results of other settings ({', '.join(different)}): name another file, or add "
+                "--overwrite to replace it"
+            )
+        if len([index for index in records if index < wanted]) < wanted:
+            os.truncate(self.path, whole)
+            self.records = records
+
+    def add(self, record: Record) -> None:
+        self.records[record["index"]] = record
+        self._write(record)
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        self._file.write(json.dumps(line, allow_nan=False) + "\n")
+        self._file.flush()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._file.close()
+
+    def sort(self) -> None:
+        """Write the records in the order of their index, so that equal evaluations leave equal files."""
+        self._file.close()
+        lines = [json.dumps(self.records[index], allow_nan=False) for index in sorted(self.records)]
+        with self.path.open(encoding="utf-8") as file:
+            header = file.readline()
+        write_text(self.path, header + "".join(line + "\n" for line in lines))
+
+
+def _read_lines(path: Path) -> tuple[dict[str, Any] | None, dict[int, Record], int]:
+    """(header, records by index, bytes that hold whole lines) of a journal whose last line may be cut short."""
+    header, records, whole = None, {}, 0
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"results file {path} cannot be read: {error.strerror or error}") from None
+    for number, line in enumerate(data.splitlines(keepends=True), 1):
+        if not line.endswith(b"\n"):
+            break
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            entry = None
+        if isinstance(entry, dict) and isinstance(entry.get("header"), dict):
+            header = entry["header"]
+        elif isinstance(entry, dict) and isinstance(entry.get("index"), int):
+            records[entry["index"]] = entry
+        else:
+            raise ValueError(f"results file {path}, line {number} is not the record of an episode: is it damaged?")
+        whole += len(line)
+    return header, records, whole
+
+
+def load_records(path: str | Path) -> list[Record]:
+    """The judged episodes in a .jsonl journal or in the .json file of an evaluation; broken ones are left out."""
+    path = Path(path)
+    if path.suffix == ".jsonl":
+        records = list(_read_lines(path)[1].values())
+    else:
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            records = data["per_episode"]
+        except OSError as error:
+            raise ValueError(f"results file {path} cannot be read: {error.strerror or error}") from None
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(f"{path} does not hold results: give the .jsonl or .json that `eval --json` wrote") from None
+    if not all(isinstance(record, dict) and ("error" in record or "episode" in record) for record in records):
+        raise ValueError(f"{path} does not hold results: give the .jsonl or .json that `eval --json` wrote")
+    judged = [record for record in records if not record.get("error")]
+    if not judged:
+        raise ValueError(f"{path} holds no judged episode: let its evaluation run first")
+    return judged
+
+
+def compare_files(a: str | Path, b: str | Path) -> tuple[list[Difference], int, int]:
+    """(differences b - a, episodes only in a, episodes only in b). Episodes are matched by what they ask."""
+    first = {record["episode"]: record for record in load_records(a)}
+    second = {record["episode"]: record for record in load_records(b)}
+    common = [key for key in first if key in second]
+    if not common:
+        raise ValueError(
+            f"{a} and {b} have no episode in common: evaluate both with the same task, scenes, robot, seed and distance"
+        )
+    differences = paired_comparison([first[key] for key in common], [second[key] for key in common])
+    return differences, len(first) - len(common), len(second) - len(common)
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON takes it: dataclasses as mappings, paths as text, what is not finite as null."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return plain(dataclasses.asdict(value))
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
+
+
+def make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"folder {path} cannot be made: {error.strerror or error}") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """The file appears whole or not at all."""
+    make_folder(path.parent)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def write_json(path: Path, data: Any) -> None:
+    write_text(path, json.dumps(plain(data), indent=2, allow_nan=False) + "\n")
