@@ -8,10 +8,10 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from sim_envs.mesh import Material, SceneMesh
 from sim_envs.simulator import Mover
 
 GAIT_PHASES = 16
@@ -27,20 +27,20 @@ _BOTTOMS = np.array([[40, 52, 86], [30, 30, 34], [96, 88, 74], [70, 74, 80], [12
 _SHOES = np.array([[24, 22, 22], [230, 230, 230], [96, 60, 36], [120, 30, 30]])
 
 
-def person_mesh(mover: Mover) -> SceneMesh:
-    """The mover as a walking person, feet on its pose's z, as wide and tall as the mover says. Instance 0."""
+@dataclass(frozen=True)
+class PersonMesh:
+    triangles: np.ndarray  # [F, 3, 3] float32 world, m, counter-clockwise from outside
+    colours: np.ndarray  # [F, 3] uint8 sRGB, one per triangle
+
+
+def person_mesh(mover: Mover) -> PersonMesh:
+    """The mover as a walking person, feet on its pose's z, as wide and tall as the mover says."""
     triangles, colours = _figure(mover.look)
     wide, tall = mover.radius / _RADIUS, mover.height / _HEIGHT
     c, s = wide * math.cos(mover.pose.yaw), wide * math.sin(mover.pose.yaw)
     turn = np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, tall]], dtype=np.float32)
     placed = triangles.reshape(-1, 3) @ turn + mover.pose.position.astype(np.float32)
-    count = len(triangles)
-    faces = np.arange(3 * count, dtype=np.int32).reshape(count, 3)
-    none = np.zeros(count, dtype=np.int32)
-    return SceneMesh(
-        placed, faces, np.zeros((count, 3, 2), dtype=np.float32), none, none, (Material("person"),),
-        np.broadcast_to(colours[:, None], (count, 3, 3)),
-    )
+    return PersonMesh(placed.reshape(-1, 3, 3), colours)
 
 
 @functools.lru_cache(maxsize=2048)
