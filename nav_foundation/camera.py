@@ -73,13 +73,13 @@ def horizontal_fov(camera: CameraSpec) -> float:
 
 
 def _first_positive_root(ascending: np.ndarray) -> float:
-    """The smallest real root above 0 of a polynomial given from the constant up; inf when there is none."""
-    trimmed = np.trim_zeros(ascending, "b")
-    if len(trimmed) < 2:
-        return math.inf
-    roots = np.polynomial.polynomial.polyroots(trimmed)
-    real = roots.real[np.abs(roots.imag) < 1e-9 * (1.0 + np.abs(roots.real))]
-    return float(min(real[real > 0], default=math.inf))
+    """The smallest real root above 0 of a polynomial with constant 1, given from there up; inf when there is none."""
+    # 1 / root solves the reversed polynomial, whose leading coefficient is the 1: well conditioned however small
+    # the lens's last coefficients are.
+    inverse = np.polynomial.polynomial.polyroots(ascending[::-1])
+    real = inverse.real[np.abs(inverse.imag) < 1e-9 * (1.0 + np.abs(inverse.real))]
+    largest = float(real.max(initial=0.0))
+    return 1.0 / largest if largest > 1e-9 else math.inf
 
 
 # --- equidistant: radius = theta + k1 theta^3 + k2 theta^5 + k3 theta^7 + k4 theta^9 -------------------------------
