@@ -10,7 +10,7 @@ from numba import njit
 
 from nav_foundation.robot import CameraSpec
 from sim_envs import shading
-from sim_envs.lighting import bake, tessellate
+from sim_envs.lighting import bake, prepare
 from sim_envs.mesh import Light, SceneMesh
 from sim_envs.raycaster import FAR, EmbreeMesh, Hits, View, world_rays
 from sim_envs.simulator import Frames, Pose
@@ -29,7 +29,7 @@ class Surface:
 
     @staticmethod
     def of_scene(mesh: SceneMesh) -> Surface:
-        mesh = tessellate(mesh)
+        mesh = prepare(mesh)
         rays = EmbreeMesh(mesh.triangles)
         return Surface._of(mesh, rays, bake(mesh, rays))
 
