@@ -23,7 +23,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "'$(PYTHON)' is not here: install Python 3.10 to 3.13, or run make PYTHON=/path/to/python3"; exit 1; }
 	@$(PYTHON) -c 'import sys; v = sys.version_info; (3, 10) <= v < (3, 14) or sys.exit(f"Python 3.10 to 3.13 is needed and $(PYTHON) is {v.major}.{v.minor}: run make PYTHON=/path/to/python3.12")'
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(MAKE) --no-print-directory environment
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@echo "Setting up $(VENV); the first time this takes a minute or two."
+	@$(BIN)/python -m pip install --quiet --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 # Debian and Ubuntu ship venv without ensurepip; there the system's pip fills the environment.
@@ -33,7 +34,8 @@ environment:
 	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
 		$(PYTHON) -m venv $(VENV); \
 	else \
-		$(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; \
+		$(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip install --quiet pip --target \
+			"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"; \
 	fi || { echo "$(PYTHON) cannot make virtual environments: install python3-venv (Debian, Ubuntu: sudo apt install python3-venv)"; exit 1; }
 
 demo: setup

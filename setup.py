@@ -9,8 +9,8 @@ import setuptools
 
 if int(setuptools.__version__.split(".")[0]) < 64:
     raise SystemExit(
-        f"nav_foundation needs setuptools 64 to 79 to read its pyproject.toml, and this is {setuptools.__version__}: "
-        "run `python3 -m pip install 'setuptools>=64,<80'` and build again."
+        f"nav_foundation needs setuptools 64 to 76 to read its pyproject.toml, and this is {setuptools.__version__}: "
+        "run `python3 -m pip install 'setuptools>=64,<77'` and build again."
     )
 
 
