@@ -16,116 +16,30 @@ from typing import Any, Literal
 from tqdm import tqdm
 
 import nav_foundation
-from nav_foundation.config import closest, to_mapping
+from nav_foundation.config import to_mapping
 from nav_foundation.robot import RobotSpec, load_robot
 from policies.agent import Agent
+from policies.baselines import BearingPolicy, RandomWalkPolicy
 from policies.policy import Policy
+from sim_envs.evaluation_settings import EvaluationSettings, check_policy, parse_scene
 from sim_envs.metrics import Estimate, judge, summarise
-from sim_envs.results import Journal, Record, plain
+from sim_envs.oracle import OraclePolicy
+from sim_envs.results import Existing, Journal, Record, plain
 from sim_envs.rollout import run_episode
-from sim_envs.scenes.splits import SPLITS, scene_refs
+from sim_envs.scenes.splits import scene_refs
 from sim_envs.simulator import SceneError, SceneRef, Simulator
-from sim_envs.tasks.episode import TASKS, VARIANTS, Episode, EpisodeError, TaskName
+from sim_envs.tasks.episode import Episode, EpisodeError
+from sim_envs.tasks.generate import generate_episode
 from sim_envs.workers import run_jobs
 from sim_envs.world import World, WorldSettings
 
-POLICIES = ("oracle", "random", "bearing")
 # A house of its own for every episode says most about unseen places; a city is large and costly to build.
 EPISODES_PER_SCENE = {"house": 1, "city": 10}
 DEFAULT_EPISODES = 100
 
 
-@dataclass(frozen=True)
-class EvaluationSettings:
-    """What is evaluated. The command line and a settings file give the same object."""
-
-    policy: str = "oracle"
-    task: TaskName | None = None  # None = point-goal, or what the episodes file holds
-    variant: str | None = None  # None = the task's own
-    distance: tuple[float, float] | None = None  # m, shortest way from start to goal; None = the task's own
-    scenes: str = "houses"  # houses | city | one scene (house:SEED, city:SEED?size=METRES) | a mesh file
-    robot: str = "turtlebot"  # a shipped robot or the path of a YAML file
-    noise: bool = False  # camera effects, actuation noise and odometry drift
-    people: int = 0  # moving about in every scene
-    split: Literal["train", "val", "test"] = "test"
-    episodes: int | None = None  # None = 100, or all of the episodes file
-    seed: int = 0  # another seed makes other scenes and other episodes
-    episodes_file: Path | None = None  # a Habitat .json.gz instead of generated episodes
-    scenes_dir: Path | None = None  # where the scenes of a public episodes file lie
-    language: str | None = None  # keeps the instructions of an episodes file in this language ("en")
-
-    def __post_init__(self) -> None:
-        check_policy(self.policy, self.task)
-        _check_choice("task", self.task, TASKS)
-        _check_choice("split", self.split, SPLITS)
-        variants = VARIANTS[self.task or "point-goal"]
-        if self.variant is not None and self.variant not in variants:
-            known = f"one of {', '.join(variants)}" if variants else "none"
-            raise ValueError(f"variant {self.variant!r} is not known: {self.task or 'point-goal'} takes {known}")
-        for name, least in (("episodes", 1), ("seed", 0), ("people", 0)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise ValueError(f"{name} is {value}: give {least} or more")
-        if self.distance is not None:
-            low, high = self.distance
-            if not (math.isfinite(low) and math.isfinite(high) and 0 <= low < high):
-                raise ValueError(f"distance is {low:g}-{high:g}: give metres as MIN-MAX, such as 2-10")
-        if self.scenes not in ("houses", "city"):
-            ref = _parse_scene(self.scenes)
-            if ref.kind == "file" and self.episodes_file is None and not Path(ref.path).is_file():
-                raise ValueError(f"scene file {ref.path} does not exist")
-        if self.episodes_file is not None and (self.distance is not None or self.scenes != "houses"):
-            raise ValueError("episodes_file says itself where and how far to go: leave out scenes and distance")
-
-    def identity(self, robot: RobotSpec) -> dict[str, Any]:
-        """Everything that decides the result of an episode, as plain data. The number of episodes does not."""
-        settings = to_mapping(self)
-        del settings["episodes"]
-        settings["task"] = self.task or (None if self.episodes_file else "point-goal")
-        settings["robot"] = to_mapping(robot)
-        if self.episodes_file is not None:
-            settings["episodes_file"] = _digest(self.episodes_file)
-        if self.scenes not in ("houses", "city") and (ref := _parse_scene(self.scenes)).kind == "file":
-            settings["scenes"] = f"{ref.path} {_digest(Path(ref.path))}"
-        return plain({**settings, "version": nav_foundation.__version__})
-
-
-def _check_choice(name: str, value: str | None, choices: tuple[str, ...]) -> None:
-    if value is not None and value not in choices:
-        raise ValueError(f"{name} {value!r} is not known{closest(str(value), choices)}")
-
-
-def _parse_scene(text: str) -> SceneRef:
-    try:
-        return SceneRef.parse(text)
-    except SceneError:
-        raise ValueError(
-            f"scenes {text!r} is not known: give houses, city, house:SEED, city:SEED or the path of a mesh file"
-        ) from None
-
-
-def _digest(path: Path) -> str:
-    try:
-        return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror or error}") from None
-
-
-def check_policy(name: str, task: str | None) -> None:
-    """Refuse what cannot be built, before anything costly begins."""
-    if name not in POLICIES:
-        if Path(name).exists():
-            raise ValueError(f"policy {name} is not a checkpoint this version can read: use {', '.join(POLICIES)}")
-        raise ValueError(f"policy {name!r} is not known{closest(name, POLICIES)}")
-    if name == "bearing" and task not in (None, "point-goal"):
-        raise ValueError(f"the bearing policy only knows where points are: use it with point-goal, not with {task}")
-
-
 def build_policy(name: str, world: World) -> Policy:
     """A policy by name, for the robot of `world`."""
-    from policies.baselines import BearingPolicy, RandomWalkPolicy
-    from sim_envs.oracle import OraclePolicy
-
     check_policy(name, None)
     return {"oracle": lambda: OraclePolicy(world), "bearing": BearingPolicy, "random": RandomWalkPolicy}[name]()
 
@@ -160,7 +74,7 @@ class EpisodeSource:
         if self.loaded is not None:
             return [episode.scene for episode in self.loaded]
         if settings.scenes not in ("houses", "city"):
-            return [_parse_scene(settings.scenes)] * self.count
+            return [parse_scene(settings.scenes)] * self.count
         kind: Literal["house", "city"] = "house" if settings.scenes == "houses" else "city"
         share = EPISODES_PER_SCENE[kind]
         refs = scene_refs(kind, settings.split, settings.seed, math.ceil(self.count / share))
@@ -169,10 +83,11 @@ class EpisodeSource:
     def episode(self, index: int, scene: SceneRef, simulator: Simulator) -> Episode:
         if self.loaded is not None:
             return self.loaded[index]
-        from sim_envs.tasks.generate import generate_episode
-
-        task, variant, distance = self.settings.task or "point-goal", self.settings.variant, self.settings.distance
-        return generate_episode(simulator, self.robot, task, variant, scene, index, self.settings.seed, distance)
+        settings = self.settings
+        return generate_episode(
+            simulator, self.robot, settings.task or "point-goal", settings.variant, scene, index, settings.seed,
+            settings.distance,
+        )
 
 
 class EpisodeRunner:
@@ -231,6 +146,28 @@ class Evaluation:
     steps_per_second: float | None  # policy steps (camera frames) over wall time, all workers; None if nothing ran
 
     @property
+    def title(self) -> str:
+        s = self.settings
+        tasks = sorted({record["task"] for record in self.records})
+        where = str(s.episodes_file) if s.episodes_file else f"{s.scenes}, {s.split} scenes, seed {s.seed}"
+        extras = ["noise on"] * s.noise + [f"{s.people} people"] * bool(s.people)
+        words = [s.policy, " + ".join(tasks) + (f" ({s.variant})" if s.variant else ""), s.robot, where, *extras]
+        return ", ".join(words)
+
+    @property
+    def notes(self) -> str:
+        """What to know beside the numbers."""
+        lines = [f"{len(self.records)} episodes"]
+        if self.steps_per_second is not None:
+            lines[0] += f", {self.steps_per_second:.0f} steps/s"
+        if self.broken:
+            lines.append(
+                f"{len(self.broken)} more episodes could not be run and are not in these numbers; the first one "
+                f"({self.broken[0]['scene']}): {self.broken[0]['error']}"
+            )
+        return "\n".join(lines)
+
+    @property
     def summary(self) -> dict[str, Estimate | None]:
         return summarise(self.records)
 
@@ -248,7 +185,7 @@ class Evaluation:
 
 
 def evaluate(
-    settings: EvaluationSettings, workers: int = 1, journal: Path | None = None, overwrite: bool = False,
+    settings: EvaluationSettings, workers: int = 1, journal: Path | None = None, existing: Existing = "continue",
     progress: bool = True,
 ) -> Evaluation:
     """Run every episode; with a `journal`, those that it holds already are not run again."""
@@ -260,7 +197,7 @@ def evaluate(
         records: dict[int, Record] = {}
         speed = _run(source, records, None, workers, progress)
     else:
-        with Journal(journal, settings.identity(robot), source.count, overwrite) as book:
+        with Journal(journal, settings.identity(robot), source.count, existing) as book:
             records = book.records
             speed = _run(source, records, book, workers, progress)
             book.sort()
@@ -281,8 +218,9 @@ def _run(
         total=source.count, initial=source.count - len(missing), unit="episode", disable=None if progress else True,
         dynamic_ncols=True, desc=f"{source.settings.policy}, {source.settings.task or 'point-goal'}",
     )
+    groups = list(groups_by_scene(source.scenes(), missing, workers))
     with bar:
-        for index, record in run_jobs(EpisodeRunner, (source,), groups_by_scene(source.scenes(), missing, workers), workers):
+        for index, record in run_jobs(EpisodeRunner, (source,), groups, workers):
             records[index] = record
             if book is not None:
                 book.add(record)

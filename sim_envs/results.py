@@ -9,10 +9,11 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from sim_envs.metrics import Difference, paired_comparison
 
+Existing = Literal["continue", "keep", "replace"]  # what to do with results that are there already
 Record = dict[str, Any]  # of one episode; `index` counts them, `episode` is the fingerprint of what was asked
 
 
@@ -22,13 +23,15 @@ class Journal:
     The header says what was evaluated (`identity`); a journal of something else is refused, so that results never mix.
     """
 
-    def __init__(self, path: Path, identity: Mapping[str, Any], wanted: int, start_anew: bool = False) -> None:
-        """`wanted` episodes make it complete. A complete journal of the same identity is begun anew, as any output is."""
+    def __init__(self, path: Path, identity: Mapping[str, Any], wanted: int, existing: Existing = "continue") -> None:
+        """`wanted` episodes make it complete. An `existing` journal of the same identity that is not complete is gone
+        on with; a complete one is begun anew, unless it is to be kept. "replace" begins anew whatever is there.
+        """
         self.path = path
         self.records: dict[int, Record] = {}  # by index
         make_folder(path.parent)
-        if not start_anew and path.exists() and path.stat().st_size > 0:
-            self._take_over(identity, wanted)
+        if existing != "replace" and path.exists() and path.stat().st_size > 0:
+            self._take_over(identity, wanted, existing == "keep")
         try:
             if self.records:
                 self._file = path.open("a", encoding="utf-8")
@@ -38,19 +41,19 @@ class Journal:
         except OSError as error:
             raise ValueError(f"results cannot be written to {path}: {error.strerror or error}") from None
 
-    def _take_over(self, identity: Mapping[str, Any], wanted: int) -> None:
+    def _take_over(self, identity: Mapping[str, Any], wanted: int, keep_complete: bool) -> None:
         header, records, whole = _read_lines(self.path)
-        if header is None and not records:
-            if whole:
+        if header is None:
+            if whole or records:
                 raise ValueError(f"{self.path} exists and does not hold results: name another file")
             return  # cut short within its first line
-        different = [key for key in identity if header is None or header.get(key) != identity[key]]
+        different = [key for key in identity if header.get(key) != identity[key]]
         if different:
             raise ValueError(
                 f"{self.path} holds results of other settings ({', '.join(different)}): name another file, or add "
                 "--overwrite to replace it"
             )
-        if len([index for index in records if index < wanted]) < wanted:
+        if keep_complete or any(index not in records for index in range(wanted)):
             os.truncate(self.path, whole)
             self.records = records
 
@@ -104,6 +107,7 @@ def _read_lines(path: Path) -> tuple[dict[str, Any] | None, dict[int, Record], i
 def load_records(path: str | Path) -> list[Record]:
     """The judged episodes in a .jsonl journal or in the .json file of an evaluation; broken ones are left out."""
     path = Path(path)
+    foreign = ValueError(f"{path} does not hold results: give the .jsonl or .json that `eval --json` wrote")
     if path.suffix == ".jsonl":
         records = list(_read_lines(path)[1].values())
     else:
@@ -113,9 +117,9 @@ def load_records(path: str | Path) -> list[Record]:
         except OSError as error:
             raise ValueError(f"results file {path} cannot be read: {error.strerror or error}") from None
         except (ValueError, KeyError, TypeError):
-            raise ValueError(f"{path} does not hold results: give the .jsonl or .json that `eval --json` wrote") from None
+            raise foreign from None
     if not all(isinstance(record, dict) and ("error" in record or "episode" in record) for record in records):
-        raise ValueError(f"{path} does not hold results: give the .jsonl or .json that `eval --json` wrote")
+        raise foreign
     judged = [record for record in records if not record.get("error")]
     if not judged:
         raise ValueError(f"{path} holds no judged episode: let its evaluation run first")

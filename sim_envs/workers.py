@@ -47,8 +47,8 @@ def run_jobs(
     queue = [list(group) for group in groups if len(group)]
     team: list[_Worker] = []
     try:
-        for _ in range(min(workers, len(queue))):
-            team.append(_start(make_job, arguments))
+        while len(team) < min(workers, len(queue)):
+            team.append(_start(make_job, arguments))  # one by one, so that a failure stops those before it
         for worker in team:
             _give(worker, queue)
         while busy := [worker for worker in team if worker.pending]:
