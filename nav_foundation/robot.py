@@ -51,8 +51,6 @@ class CameraSpec:
             raise ValueError("camera needs hfov_deg, or all of fx, fy, cx and cy in pixels")
         if self.hfov_deg is not None and any(value is not None for value in given):
             raise ValueError("camera has both hfov_deg and intrinsics (fx, fy, cx, cy): give one of the two")
-        if self.hfov_deg is not None and any(self.coefficients):
-            raise ValueError("camera has distortion coefficients but no intrinsics: give fx fy cx cy, not hfov_deg")
         limit = 360.0 if self.distortion == "equidistant" else 179.0
         if self.hfov_deg is not None and not 1.0 <= self.hfov_deg <= limit:
             raise ValueError(f"camera hfov_deg is {self.hfov_deg}: give degrees, 1 to {limit:.0f}")
@@ -63,6 +61,8 @@ class CameraSpec:
                 f"camera distortion {self.distortion!r} takes {' or '.join(map(str, _COEFFICIENTS[self.distortion]))} "
                 f"coefficients; got {len(self.coefficients)}"
             )
+        if self.hfov_deg is not None and any(self.coefficients):
+            raise ValueError("camera has distortion coefficients but no intrinsics: give fx fy cx cy, not hfov_deg")
 
     @property
     def intrinsics(self) -> tuple[float, float, float, float]:

@@ -102,7 +102,7 @@ def test_the_view_may_have_another_shape() -> None:
 
 
 def test_a_picture_of_another_size_is_refused_by_naming_both() -> None:
-    with pytest.raises(ValueError, match="320x240 .* 640x480"):
+    with pytest.raises(ValueError, match=r"320x240 .* 640x480"):
         Preprocessor(FISHEYE)(np.zeros((240, 320, 3), np.uint8))
     with pytest.raises(ValueError, match="float64"):
         Preprocessor(FISHEYE)(np.zeros((480, 640, 3)))
