@@ -1,0 +1,249 @@
+"""Say in words how to follow a way: rooms, doors, turns, things passed, and where to stop. Every claim is true."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sim_envs.simulator import Instance, SceneInfo
+from sim_envs.tasks.landmarks import ORDINALS, Landmark, notable, stop_landmark, unique_things
+from sim_envs.tasks.rooms import distances_to
+from sim_envs.tasks.route import ABOUT_FACE, Crossing, Passing, Route, Turn, analyse, door_side, doors_before, passings
+
+SYNONYMS: dict[str, tuple[str, ...]] = {
+    "sofa": ("sofa", "couch"), "corridor": ("corridor", "hallway"), "fridge": ("fridge", "refrigerator"),
+    "television": ("television", "TV"), "tv": ("TV", "television"), "bookshelf": ("bookshelf", "bookcase"),
+    "bin": ("bin", "trash can"), "trash can": ("trash can", "bin"), "pavement": ("pavement", "sidewalk"),
+    "crossing": ("crossing", "crosswalk"), "nightstand": ("nightstand", "bedside table"),
+}
+PASSAGES = ("corridor", "hallway", "hall", "entrance", "street", "pavement", "road")  # rooms one walks along
+_FACING_AWAY = math.radians(60)  # rad off the way's beginning, from where the robot is told to turn first
+_AT_A_TURN = 1.3  # m from a turn to the thing that marks it
+_LONG_LEG = 3.0  # m without anything to tell
+_MOST_PASSED = 2  # things passed that are told, in all
+
+
+def describe_route(info: SceneInfo, path: np.ndarray, rng: np.random.Generator, start_yaw: float | None = None) -> str:
+    """Instructions for a way [K, 3]; `start_yaw` is where the robot looks before it begins (the way's own, if None)."""
+    route = analyse(info, path)
+    return _Speaker(info, route, rng).tell(start_yaw)
+
+
+@dataclass
+class _Speaker:
+    """Turns the facts of one route into one text."""
+
+    info: SceneInfo
+    route: Route
+    rng: np.random.Generator
+    words: dict[str, str] = field(default_factory=dict)  # a thing keeps its name throughout one text
+
+    def tell(self, start_yaw: float | None) -> str:
+        stop = stop_landmark(self.info, self.route)
+        events = self._events(stop)
+        clauses = self._begin(start_yaw)
+        for event, after in zip(events, [*events[1:], None]):
+            clauses.append(self._clause(event, first=event is events[0] and not clauses))
+            clauses += self._onward(event, after)
+        if not events:
+            clauses += [] if stop is not None else [self.say("go straight ahead", "walk straight on")]
+            ending = self._stop_ahead(stop, bool(clauses))
+        else:
+            ending = self._stop(stop, events[-1])
+        return self._sentences([*clauses, *ending])
+
+    def say(self, *options: str) -> str:
+        return str(self.rng.choice(options))
+
+    def name(self, category: str) -> str:
+        if category not in self.words:
+            self.words[category] = self.say(*SYNONYMS.get(category, (category,)))
+        return self.words[category]
+
+    def room(self, index: int) -> str:
+        return "the " + self.name(self.info.rooms[index].category)
+
+    def _category(self, index: int) -> str:
+        return self.info.rooms[index].category if index >= 0 else ""
+
+    # --- what is worth telling, in order ---
+
+    def _events(self, stop: Landmark | None) -> list[Turn | Crossing | Passing]:
+        doors = [c for c in self.route.crossings if self._worth_telling(c)]
+        taken = [t for t in self.route.turns if any(self._turn_of(c) is t for c in doors)]
+        turns = [t for t in self.route.turns if t not in taken]
+        fixed: list[Turn | Crossing | Passing] = [*doors, *turns]
+        passed: list[Turn | Crossing | Passing] = [*self._passed(stop, [e.at for e in fixed])]
+        return sorted([*fixed, *passed], key=lambda e: e.at)
+
+    def _worth_telling(self, crossing: Crossing) -> bool:
+        return crossing.left >= 0 or crossing.entered >= 0
+
+    def _turn_of(self, crossing: Crossing) -> Turn | None:
+        """The turn that going through a door implies, so that it is not told twice."""
+        side = door_side(self.route, crossing)
+        if side is None or crossing.entered < 0:
+            return None
+        return next(t for t in self.route.turns if -1.5 < t.at - crossing.at < 0.4)
+
+    def _passed(self, stop: Landmark | None, busy: Sequence[float]) -> list[Passing]:
+        spoken = {stop.thing.category} | ({stop.beside.category} if stop.beside else set()) if stop else set()
+        things = [t for t in unique_things(self.info, notable(self.info)) if t.category not in spoken]
+        chosen: list[Passing] = []
+        for candidate in sorted(passings(self.info, self.route, things), key=lambda p: (p.aside, p.thing.id)):
+            clear = all(abs(candidate.at - at) > 0.6 for at in busy)
+            apart = all(abs(candidate.at - other.at) > 1.5 for other in chosen)
+            if clear and apart and len(chosen) < _MOST_PASSED and candidate.thing.category not in spoken:
+                chosen.append(candidate)
+                spoken.add(candidate.thing.category)
+        return chosen
+
+    # --- clauses ---
+
+    def _begin(self, start_yaw: float | None) -> list[str]:
+        if start_yaw is None:
+            return []
+        off = math.remainder(self.route.heading(0.0, 1.0) - start_yaw, math.tau)
+        if abs(off) < _FACING_AWAY:
+            return []
+        if abs(off) >= ABOUT_FACE:
+            return [self.say("turn around", "turn all the way around")]
+        side = "left" if off > 0 else "right"
+        return [self.say(f"turn to your {side}", f"turn {side}")]
+
+    def _clause(self, event: Turn | Crossing | Passing, first: bool) -> str:
+        if isinstance(event, Passing):
+            thing = "the " + self.name(event.thing.category)
+            return self.say(
+                f"walk past {thing} on your {event.side}", f"pass {thing} on your {event.side}",
+                f"go past {thing}, keeping it on your {event.side}",
+            )
+        if isinstance(event, Turn):
+            return self._turn(event)
+        return self._cross(event, first)
+
+    def _turn(self, turn: Turn) -> str:
+        if abs(turn.angle) >= ABOUT_FACE:
+            return self.say("turn around", f"make a U-turn to the {turn.side}")
+        said = self.say(f"turn {turn.side}", f"take a {turn.side}", f"make a {turn.side}")
+        mark = self._mark(turn)
+        return f"{said} {self.say('at', 'by')} the {self.name(mark.category)}" if mark is not None else said
+
+    def _mark(self, turn: Turn) -> Instance | None:
+        """Something unmistakable where the turn is."""
+        here = self.route.point(turn.at)
+        things = unique_things(self.info, notable(self.info, self.route.room(turn.at)))
+        near = [(float(distances_to(t, here[None])[0]), t.id, t) for t in things]
+        return min((entry for entry in near if entry[0] < _AT_A_TURN), default=(0.0, 0, None))[2]
+
+    def _cross(self, crossing: Crossing, first: bool) -> str:
+        left, entered = self._category(crossing.left), self._category(crossing.entered)
+        if not entered:
+            return self.say("leave", "walk out of") + " " + self.room(crossing.left)
+        into = self.room(crossing.entered)
+        if left == entered:
+            into = "the next " + self.name(entered)
+        side = door_side(self.route, crossing)
+        if side is None:
+            return self._cross_ahead(crossing, into, first)
+        if crossing.door is not None and left in PASSAGES and left != entered:
+            before = doors_before(self.info, self.route, crossing)
+            if before < len(ORDINALS):
+                return self.say("take", "go through") + f" the {ORDINALS[before]} door on your {side} into {into}"
+        if first and left and left != entered:
+            return f"{self.say('leave', 'exit')} {self.room(crossing.left)}, turning {side} into {into}"
+        return self.say(f"turn {side} into {into}", f"turn {side} and enter {into}", f"take a {side} into {into}")
+
+    def _cross_ahead(self, crossing: Crossing, into: str, first: bool) -> str:
+        left, entered = self._category(crossing.left), self._category(crossing.entered)
+        options = [f"go into {into}", f"enter {into}", f"walk into {into}"]
+        if crossing.door is not None and crossing.door.width < 1.4:
+            options += [f"go through the door into {into}", f"walk through the doorway into {into}"]
+        if left and left != entered:
+            out = self.room(crossing.left)
+            if first or entered in PASSAGES:
+                options = [f"{go} into {into}" for go in (f"walk out of {out}", f"go from {out}", f"head from {out}")]
+            if first and entered in PASSAGES:
+                options += [f"leave {out}", f"exit {out}"]
+        return self.say(*options)
+
+    def _onward(self, event: Turn | Crossing | Passing, after: Turn | Crossing | Passing | None) -> list[str]:
+        """What to do until the next event, if that is a while."""
+        until = self.route.length if after is None else after.at
+        leg = until - event.at
+        if leg < _LONG_LEG or isinstance(event, Passing):
+            return []
+        room = self.route.room(min(event.at + 0.5, self.route.length))
+        if self._category(room) in PASSAGES:
+            way = self.room(room)
+            return [self.say(f"walk along {way}", f"go down {way}", f"follow {way}", f"continue along {way}")]
+        metres = f"for about {round(leg)} metres"
+        return [self.say("go straight", "walk straight ahead", f"go straight {metres}", f"walk on {metres}")]
+
+    # --- the end ---
+
+    def _landmark(self, mark: Landmark) -> str:
+        noun = self.name(mark.thing.category)
+        if mark.beside is not None:
+            return f"the {noun} that is next to the {self.name(mark.beside.category)}"
+        if mark.ordinal:
+            return f"the {ORDINALS[mark.ordinal - 1]} {noun} on your {mark.side}"
+        return f"the {noun}"
+
+    def _stop(self, stop: Landmark | None, last: Turn | Crossing | Passing) -> list[str]:
+        room = self.route.room(self.route.length)
+        short = self.route.length - last.at < 1.3
+        if stop is None:
+            where = f"in {self.room(room)}" if room >= 0 else "there"
+            inside = f"just inside {self.room(room)}" if room >= 0 else where
+            entering = isinstance(last, Crossing) and short
+            return [f"{self.say('stop', 'wait')} {inside if entering else where}"]
+        thing = self._landmark(stop)
+        options = [f"stop next to {thing}", f"stop beside {thing}", f"wait by {thing}", f"stop near {thing}"]
+        if self._faces(stop.thing):
+            options += [f"stop in front of {thing}", f"wait in front of {thing}"]
+        return [self.say(*options)]
+
+    def _stop_ahead(self, stop: Landmark | None, told: bool) -> list[str]:
+        """The end of a way on which nothing happens."""
+        metres = max(1, round(self.route.length))
+        if stop is None:
+            return [f"stop after about {metres} metre{'s' if metres > 1 else ''}"]
+        thing = self._landmark(stop)
+        if told:
+            return [self.say(f"walk to {thing}", f"go over to {thing}"), self.say("stop next to it", "stop there")]
+        return [
+            self.say(f"go to {thing}", f"walk over to {thing}", f"head to {thing}", f"go straight to {thing}"),
+            self.say("stop next to it", "stop beside it", "wait there"),
+        ]
+
+    def _faces(self, thing: Instance) -> bool:
+        dx, dy = thing.centre - self.route.points[-1, :2]
+        off = math.remainder(math.atan2(dy, dx) - self.route.heading(self.route.length), math.tau)
+        return abs(off) < math.radians(40)
+
+    # --- sentences ---
+
+    def _sentences(self, clauses: list[str]) -> str:
+        """Join clauses two by two, sometimes three, the last one with "and"."""
+        groups: list[list[str]] = []
+        left = list(clauses)
+        while left:
+            size = 2 if len(left) != 3 or self.rng.random() < 0.5 else 3
+            size = 1 if len(left) == 3 and size == 2 and self.rng.random() < 0.5 else size
+            groups.append(left[:size])
+            left = left[size:]
+        sentences = []
+        for k, group in enumerate(groups):
+            text = group[0]
+            if len(group) == 3:
+                text += f", {group[1]}"
+            if len(group) > 1:
+                text += self.say(" and ", ", then ") + group[-1] if len(group) == 2 else f" and {group[-1]}"
+            if k > 0 and self.rng.random() < 0.35:
+                text = self.say("then ", "after that, ", "next, ") + text
+            sentences.append(text[0].upper() + text[1:] + ".")
+        return " ".join(sentences)

@@ -1,0 +1,202 @@
+"""What happens along a way: turns, rooms entered, things passed. Facts only; instructions.py puts them into words."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from nav_foundation.geometry import resample_path
+from sim_envs.simulator import Door, Instance, SceneInfo
+from sim_envs.tasks.rooms import distances_to, rooms_at
+
+Side = Literal["left", "right"]
+TURN = math.radians(40)  # a smaller change of heading is not worth a word
+ABOUT_FACE = math.radians(130)  # a larger one is turning around
+ASIDE = 1.8  # m from the way to a thing that is said to be passed
+SPACING = 0.1  # m between the points of a route
+_SWERVE = 0.35  # m; a way that strays less from a straight line counts as straight
+_ONE_TURN = 1.0  # m; bends closer together are one turn
+_BRIEF = 0.4  # m; a shorter visit to a room is a brush with its border
+_DOORWAY = 0.8  # m from the middle of a door at which a way goes through it
+
+
+@dataclass(frozen=True)
+class Turn:
+    at: float  # m along the route
+    angle: float  # rad, positive to the left
+
+    @property
+    def side(self) -> Side:
+        return "left" if self.angle > 0 else "right"
+
+
+@dataclass(frozen=True)
+class Crossing:
+    at: float  # m along the route
+    left: int  # index of the room, -1 = outside every room
+    entered: int
+    door: Door | None
+
+
+@dataclass(frozen=True)
+class Passing:
+    at: float  # m along the route, where the thing is abeam
+    thing: Instance
+    side: Side
+    aside: float  # m from the way to its outline
+
+
+@dataclass(frozen=True)
+class Route:
+    points: np.ndarray  # [N, 3] m, SPACING apart or less
+    arc: np.ndarray  # [N] m from the start
+    rooms: np.ndarray  # [N] index of the room, -1 = none
+    turns: tuple[Turn, ...]
+    crossings: tuple[Crossing, ...]
+
+    @property
+    def length(self) -> float:
+        return float(self.arc[-1])
+
+    def point(self, at: float) -> np.ndarray:
+        """[2] x, y at `at` metres from the start."""
+        return np.array([np.interp(at, self.arc, self.points[:, k]) for k in (0, 1)])
+
+    def heading(self, at: float, reach: float = 0.6) -> float:
+        """Yaw over `reach` metres around `at`; at an end, the `reach` metres that are there."""
+        low = min(max(at - reach / 2, 0.0), max(self.length - reach, 0.0))
+        a, b = self.point(low), self.point(low + reach)
+        return math.atan2(b[1] - a[1], b[0] - a[0])
+
+    def room(self, at: float) -> int:
+        return int(self.rooms[np.searchsorted(self.arc, at).clip(0, len(self.rooms) - 1)])
+
+
+def analyse(info: SceneInfo, path: np.ndarray) -> Route:
+    """The facts of a way [K, 3], K >= 2."""
+    points = resample_path(path, SPACING)
+    arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points[:, :2], axis=0), axis=1))])
+    rooms = _steady(rooms_at(info, points), arc)
+    return Route(points, arc, rooms, _turns(points[:, :2], arc), _crossings(info, points, arc, rooms))
+
+
+def _steady(rooms: np.ndarray, arc: np.ndarray) -> np.ndarray:
+    """Rooms without brief visits (doorways lie in no room, ways brush along borders)."""
+    steady = rooms.copy()
+    starts = [0, *(np.flatnonzero(np.diff(rooms)) + 1), len(rooms)]
+    pieces = list(itertools.pairwise(starts))
+    previous = -1
+    for a, b in pieces:
+        brief = arc[min(b, len(arc) - 1)] - arc[a] < _BRIEF
+        if previous >= 0 and (rooms[a] < 0 or brief) and b < len(rooms):
+            steady[a:b] = previous
+        previous = int(steady[a]) if steady[a] >= 0 else previous
+    if rooms[0] < 0 and (steady >= 0).any():
+        first = int(np.argmax(steady >= 0))
+        if arc[first] < _BRIEF:
+            steady[:first] = steady[first]
+    if steady[-1] < 0 and previous >= 0 and arc[-1] - arc[np.flatnonzero(steady >= 0)[-1]] < _BRIEF:
+        steady[np.flatnonzero(steady >= 0)[-1]:] = previous
+    return steady
+
+
+def _crossings(info: SceneInfo, points: np.ndarray, arc: np.ndarray, rooms: np.ndarray) -> tuple[Crossing, ...]:
+    found = []
+    for k in np.flatnonzero(np.diff(rooms)) + 1:
+        left, entered = int(rooms[k - 1]), int(rooms[k])
+        near = [
+            door for door in info.doors
+            if {*door.rooms} == {left, entered} and math.dist(door.position, points[k, :2]) < _DOORWAY + door.width / 2
+        ]
+        door = min(near, key=lambda d: math.dist(d.position, points[k, :2])) if near else None
+        found.append(Crossing(float(arc[k]), left, entered, door))
+    return tuple(found)
+
+
+def _turns(points: np.ndarray, arc: np.ndarray) -> tuple[Turn, ...]:
+    corners = _corners(points)
+    bends: list[list[float]] = []  # [arc, angle], those close together as one
+    for before, here, after in zip(corners[:-2], corners[1:-1], corners[2:]):
+        first, second = points[here] - points[before], points[after] - points[here]
+        angle = math.atan2(first[0] * second[1] - first[1] * second[0], first @ second)
+        if bends and arc[here] - bends[-1][0] < _ONE_TURN:
+            total = bends[-1][1] + angle
+            bends[-1] = [(bends[-1][0] + arc[here]) / 2, total]
+        else:
+            bends.append([float(arc[here]), angle])
+    return tuple(Turn(float(at), angle) for at, angle in bends if abs(angle) >= TURN)
+
+
+def _corners(points: np.ndarray) -> list[int]:
+    """Indices of the polyline [N, 2] that is nowhere further than _SWERVE from `points` and has few corners."""
+    kept = {0, len(points) - 1}
+    pieces = [(0, len(points) - 1)]
+    while pieces:
+        a, b = pieces.pop()
+        if b - a < 2:
+            continue
+        chord = points[b] - points[a]
+        length = math.hypot(*chord)
+        offset = points[a + 1 : b] - points[a]
+        if length < 1e-9:
+            away = np.linalg.norm(offset, axis=1)
+        else:
+            along = np.clip(offset @ chord / length**2, 0.0, 1.0)
+            away = np.linalg.norm(offset - along[:, None] * chord, axis=1)
+        worst = int(away.argmax())
+        if away[worst] > _SWERVE:
+            middle = a + 1 + worst
+            kept.add(middle)
+            pieces += [(a, middle), (middle, b)]
+    return sorted(kept)
+
+
+def passings(info: SceneInfo, route: Route, things: list[Instance]) -> list[Passing]:
+    """Those of the things that the route goes straight past, in order."""
+    found = []
+    for thing in things:
+        nearest = int(np.linalg.norm(route.points[:, :2] - thing.centre, axis=1).argmin())
+        at = float(route.arc[nearest])
+        aside = float(distances_to(thing, route.points[nearest][None])[0])
+        if not 0.5 < at < route.length - 1.0 or aside > ASIDE or thing.room != route.room(at):
+            continue
+        heading = route.heading(at)
+        bend = math.remainder(route.heading(at + 0.6) - route.heading(at - 0.6), math.tau)
+        dx, dy = thing.centre - route.points[nearest, :2]
+        bearing = math.remainder(math.atan2(dy, dx) - heading, math.tau)
+        if abs(bend) < math.radians(35) and math.radians(50) < abs(bearing) < math.radians(130):
+            found.append(Passing(at, thing, "left" if bearing > 0 else "right", aside))
+    return sorted(found, key=lambda p: p.at)
+
+
+def doors_before(info: SceneInfo, route: Route, crossing: Crossing) -> int:
+    """How many doors on the same side the route passes in the room it leaves, before it takes the crossing's door."""
+    assert crossing.door is not None
+    entered_at = max((c.at for c in route.crossings if c.at < crossing.at), default=0.0)
+    here = (route.arc >= entered_at + 0.3) & (route.arc <= crossing.at - 0.5)
+    if not here.any():
+        return 0
+    points, arc = route.points[here], route.arc[here]
+    used = {id(c.door) for c in route.crossings}
+    count, side = 0, door_side(route, crossing)
+    for door in info.doors:
+        if id(door) in used or crossing.left not in door.rooms:
+            continue
+        away = np.linalg.norm(points[:, :2] - door.position, axis=1)
+        nearest = int(away.argmin())
+        if away[nearest] > 2.5 or nearest in (0, len(points) - 1):
+            continue
+        dx, dy = door.position - points[nearest, :2]
+        bearing = math.remainder(math.atan2(dy, dx) - route.heading(float(arc[nearest])), math.tau)
+        count += int(side == ("left" if bearing > 0 else "right"))
+    return count
+
+
+def door_side(route: Route, crossing: Crossing) -> Side | None:
+    """On which side of the way so far a door lies, None for straight ahead."""
+    turn = next((t for t in route.turns if -1.5 < t.at - crossing.at < 0.4), None)
+    return None if turn is None or abs(turn.angle) >= ABOUT_FACE else turn.side
