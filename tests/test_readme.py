@@ -1,0 +1,115 @@
+"""What the README tells people to type works: every command is run here with fewer episodes, or by CI itself."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ("README.md", "CONTRIBUTING.md", "docs/architecture.md")
+EPISODES = 2  # instead of as many as the page says
+
+
+def blocks(language: str, page: str = "README.md") -> list[str]:
+    """The fenced blocks of this language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+
+
+def commands(page: str) -> list[str]:
+    return [line for block in blocks("bash", page) for line in block.splitlines() if line and not line.startswith("#")]
+
+
+def run(command: str, cwd: Path) -> str:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    env = {**os.environ, "PATH": path}
+    done = subprocess.run(["bash", "-c", command], cwd=cwd, env=env, text=True, capture_output=True, timeout=600)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def is_covered(command: str) -> bool:
+    """Whether something runs this command, here or elsewhere."""
+    if command.startswith("make "):
+        return subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, capture_output=True).returncode == 0
+    if command.startswith("ros2 launch nav_foundation "):  # built and checked in test_ros_package.py
+        return (ROOT / "launch" / command.split()[3]).is_file()
+    return command.startswith(
+        (
+            "nav-foundation ",  # below
+            ". .venv/bin/activate",
+            "ros2 run nav_foundation nav-foundation ",  # test_ros_package.py
+            "colcon build",
+            ". install/setup.bash",
+            ".venv/bin/pre-commit install",  # its hooks: test_pre_commit_hooks_name_programs_that_exist
+        )
+    )
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_is_run_somewhere(page: str) -> None:
+    assert [c for c in commands(page) if not is_covered(c)] == []
+
+
+def test_a_command_that_nothing_runs_is_found() -> None:
+    assert not is_covered("make coffee")
+    assert not is_covered("ros2 launch nav_foundation nothing.launch.py")
+    assert not is_covered("docker run nav_foundation")
+
+
+def test_ci_runs_the_two_commands() -> None:
+    script = (ROOT / ".ci" / "run").read_text()
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+    for target in ("make test", "make demo"):
+        assert target in commands("README.md")
+        assert re.search(rf"^(timeout \d+ )?{target}$", script, re.MULTILINE)
+
+
+def test_help_of_make_names_every_target() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = {t for line in re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE) for t in line.split()}
+    told = set(re.findall(r"make (\w+)", run("make help", ROOT)))
+    assert targets - {"help", "setup", "environment"} == told
+
+
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / page).read_text()):
+            assert ((ROOT / page).parent / target).exists(), f"{page} links to {target}, which is not here"
+
+
+def test_pre_commit_hooks_name_programs_that_exist() -> None:
+    bin_folder = Path(sys.executable).parent
+    for program in re.findall(r"entry: \.venv/bin/(\S+)", (ROOT / ".pre-commit-config.yaml").read_text()):
+        assert (bin_folder / program).is_file()
+    run(f"pre-commit validate-config {ROOT / '.pre-commit-config.yaml'}", ROOT)
+
+
+def with_few_episodes(command: str) -> str:
+    if command.split()[1] == "eval":
+        assert "--episodes " in command, f"say how many episodes, so that the reader knows how long it takes: {command}"
+    return re.sub(r"--episodes \d+", f"--episodes {EPISODES} --workers 1", command)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", [b for b in blocks("bash") if "nav-foundation eval" in b])
+def test_command_line_examples_run(block: str, tmp_path: Path) -> None:
+    for command in block.splitlines():
+        if command.startswith("nav-foundation "):
+            told = run(with_few_episodes(command), tmp_path)
+            assert told.strip()
+            for written in re.findall(r"(?:--json|--out|>) (\S+)", command):
+                assert (tmp_path / written).stat().st_size > 0
+            for folder in re.findall(r"--report (\S+)", command):
+                assert (tmp_path / folder / "report.html").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", blocks("python"))
+def test_python_examples_run(source: str, tmp_path: Path) -> None:
+    (tmp_path / "example.py").write_text(source)
+    run("python example.py", tmp_path)
