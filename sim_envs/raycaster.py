@@ -96,7 +96,7 @@ def world_rays(view: View, pose: Pose) -> tuple[np.ndarray, np.ndarray]:
 
 
 @njit(cache=True, nogil=True)
-def _turn(directions, c, s):
+def _turn(directions: np.ndarray, c: float, s: float) -> np.ndarray:
     turned = np.empty(directions.shape, np.float32)
     for i in range(directions.shape[0]):
         x, y = directions[i, 0], directions[i, 1]

@@ -153,7 +153,7 @@ class Renderer:
 
 
 @njit(cache=True, nogil=True)
-def _rays_near(directions, distance, centre, radius):
+def _rays_near(directions: np.ndarray, distance: np.ndarray, centre: np.ndarray, radius: float) -> np.ndarray:
     """Indices of rays that enter the ball around `centre` (relative to their origin) before they hit something."""
     square = centre[0] ** 2 + centre[1] ** 2 + centre[2] ** 2
     found = np.empty(directions.shape[0], np.int32)

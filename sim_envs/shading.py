@@ -17,10 +17,8 @@ from sim_envs.texture_atlas import WHITE, TextureAtlas, build_atlas, linear_to_s
 
 # Columns of a face record; one row holds all the kernel needs of a face, for the sake of the processor's cache.
 _CORNER, _NORMAL, _UV, _TINT, _SUN, _DENSITY, _TEXTURE, _WIDTH = 0, 3, 6, 12, 21, 24, 25, 26
-_FOOTPRINT_LIMIT = 12.0  # how far a footprint may stretch at a grazing angle, in its own width
-_GAMMA_STEPS = 4095
-GAMMA = np.rint(linear_to_srgb(np.arange(_GAMMA_STEPS + 1) / _GAMMA_STEPS) * 255.0).astype(np.uint8)
-MISS = np.int32(-1)
+_MOST_STRETCH = 12.0  # how far a footprint may stretch at a grazing angle, in its own width
+GAMMA = np.rint(linear_to_srgb(np.arange(4096) / 4095.0) * 255.0).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ def corner_colours(mesh: SceneMesh) -> np.ndarray:
 
 
 def face_table(mesh: SceneMesh, ambient: np.ndarray) -> FaceTable:
-    """Pack a mesh for the kernel. `ambient` [F, 3, 3] float32: linear light arriving at each face corner, sun excluded."""
+    """Pack a mesh for the kernel. `ambient` [F, 3, 3] float32: linear RGB light at each face corner, sun left out."""
     atlas, texture_of = material_textures(mesh)
     texture = texture_of[mesh.material]
     triangles = mesh.triangles
@@ -113,19 +111,22 @@ def sky_colours(light: Light) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
-def hit_distances(primitive, tfar, directions, origin, records):
-    """[P] float64 exact distance along each ray, inf without a hit: from the face's plane, where Embree's is rounded."""
-    distance = np.full(primitive.shape[0], np.inf)
-    for i in range(primitive.shape[0]):
-        face = primitive[i]
-        if face < 0:
+def hit_distances(
+    face: np.ndarray, rough: np.ndarray, directions: np.ndarray, origin: np.ndarray, records: np.ndarray,
+) -> np.ndarray:
+    """[P] float64 m along each ray to the plane of its face, inf without one; Embree's own distances are rounded."""
+    distance = np.full(face.shape[0], np.inf)
+    for i in range(face.shape[0]):
+        f = face[i]
+        if f < 0:
             continue
-        x, y, z = np.float64(records[face, 3]), np.float64(records[face, 4]), np.float64(records[face, 5])
-        slope = x * directions[i, 0] + y * directions[i, 1] + z * directions[i, 2]
-        height = (
-            x * (records[face, 0] - origin[0]) + y * (records[face, 1] - origin[1]) + z * (records[face, 2] - origin[2])
-        )
-        near = np.float64(tfar[i])
+        slope = 0.0
+        height = 0.0
+        for k in range(3):
+            normal = np.float64(records[f, _NORMAL + k])
+            slope += normal * directions[i, k]
+            height += normal * (records[f, _CORNER + k] - origin[k])
+        near = np.float64(rough[i])
         exact = height / slope if slope != 0.0 else near
         # A ray along a face meets its plane anywhere; there Embree's answer stands.
         distance[i] = exact if abs(exact - near) <= 1e-3 * (1.0 + near) else near
@@ -133,142 +134,144 @@ def hit_distances(primitive, tfar, directions, origin, records):
 
 
 @njit(cache=True, nogil=True)
-def sunny_points(primitive, distance, directions, origin, records, bias):
-    """Which rays hit a face turned to the sun, and the points [K, 3] float32 from where to look whether it is seen."""
-    index = np.empty(primitive.shape[0], np.int64)
-    points = np.empty((primitive.shape[0], 3), np.float32)
+def sunny_points(
+    face: np.ndarray, distance: np.ndarray, directions: np.ndarray, origin: np.ndarray, records: np.ndarray,
+    bias: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which rays hit a face turned to the sun, and the points [K, 3] float32 from where to look whether it shines."""
+    index = np.empty(face.shape[0], np.int64)
+    points = np.empty((face.shape[0], 3), np.float32)
     count = 0
-    for i in range(primitive.shape[0]):
-        face = primitive[i]
-        if face < 0 or records[face, 21] + records[face, 22] + records[face, 23] <= 0.0:
+    for i in range(face.shape[0]):
+        f = face[i]
+        if f < 0 or records[f, _SUN] + records[f, _SUN + 1] + records[f, _SUN + 2] <= 0.0:
             continue
         for k in range(3):
-            points[count, k] = origin[k] + distance[i] * directions[i, k] + bias * records[face, 3 + k]
+            points[count, k] = origin[k] + distance[i] * directions[i, k] + bias * records[f, _NORMAL + k]
         index[count] = i
         count += 1
     return index[:count], points[:count]
 
 
 @njit(cache=True, nogil=True)
-def _texel(texels, start, width, x, y):
-    value = np.int64(texels[start + y * width + x])
-    return np.float32(value & 255), np.float32((value >> 8) & 255), np.float32((value >> 16) & 255)
+def shade_hits(
+    face: np.ndarray, hit_u: np.ndarray, hit_v: np.ndarray, distance: np.ndarray, lit: np.ndarray,
+    directions: np.ndarray, spread: np.ndarray, pixel: np.ndarray, records: np.ndarray, texels: np.ndarray,
+    levels: np.ndarray, gamma: np.ndarray, rgb: np.ndarray,
+) -> None:
+    """Write the colour of every ray that hit a face to rgb[pixel]. `lit` is 1 where the sun shines."""
+    for i in range(face.shape[0]):
+        f = face[i]
+        if f < 0:
+            continue
+        b1, b2 = hit_u[i], hit_v[i]
+        b0 = np.float32(1.0) - b1 - b2
+        out = pixel[i]
+        red = green = blue = np.float32(1.0)
+        texture = np.int64(records[f, _TEXTURE])
+        if texture != WHITE:
+            slope = abs(
+                records[f, _NORMAL] * directions[i, 0] + records[f, _NORMAL + 1] * directions[i, 1]
+                + records[f, _NORMAL + 2] * directions[i, 2]
+            )
+            stretch = min(1.0 / max(slope, 1e-6), _MOST_STRETCH)
+            red, green, blue = _trilinear(
+                texels, levels, texture,
+                b0 * records[f, _UV] + b1 * records[f, _UV + 2] + b2 * records[f, _UV + 4],
+                b0 * records[f, _UV + 1] + b1 * records[f, _UV + 3] + b2 * records[f, _UV + 5],
+                distance[i] * spread[out] * records[f, _DENSITY] * stretch,
+            )
+        sun = np.float32(lit[i])
+        for k, albedo in enumerate((red, green, blue)):
+            light = (
+                b0 * records[f, _TINT + k] + b1 * records[f, _TINT + 3 + k] + b2 * records[f, _TINT + 6 + k]
+                + sun * records[f, _SUN + k]
+            )
+            rgb[out, k] = _encode(albedo * light, gamma)
 
 
 @njit(cache=True, nogil=True)
-def _bilinear(texels, start, width, height, u, v):
-    """sRGB 0..255 at u, v in 0..1 of a level; repeats at the edges."""
-    x, y = u * width - np.float32(0.5), (np.float32(1.0) - v) * height - np.float32(0.5)
-    left, top = math.floor(x), math.floor(y)
-    fx, fy = np.float32(x - left), np.float32(y - top)
-    x0, y0 = np.int64(left), np.int64(top)
-    x1, y1 = x0 + 1, y0 + 1
-    if x0 < 0:
-        x0 += width
-    if y0 < 0:
-        y0 += height
-    if x1 >= width:
-        x1 -= width
-    if y1 >= height:
-        y1 -= height
-    one = np.float32(1.0)
-    a, b = (one - fx) * (one - fy), fx * (one - fy)
-    c, d = (one - fx) * fy, fx * fy
-    r0, g0, b0 = _texel(texels, start, width, x0, y0)
-    r1, g1, b1 = _texel(texels, start, width, x1, y0)
-    r2, g2, b2 = _texel(texels, start, width, x0, y1)
-    r3, g3, b3 = _texel(texels, start, width, x1, y1)
-    return (
-        a * r0 + b * r1 + c * r2 + d * r3,
-        a * g0 + b * g1 + c * g2 + d * g3,
-        a * b0 + b * b1 + c * b2 + d * b3,
-    )
-
-
-@njit(cache=True, nogil=True)
-def _trilinear(texels, levels, texture, u, v, footprint):
-    """sRGB 0..255 of a texture averaged over `footprint` texels of its finest level."""
+def _trilinear(
+    texels: np.ndarray, levels: np.ndarray, texture: int, u: float, v: float, footprint: float,
+) -> tuple[np.float32, np.float32, np.float32]:
+    """Linear RGB 0..1 of a texture averaged over `footprint` texels of its finest level."""
     level = 0
     while footprint >= 2.0 and level < levels.shape[1] - 1:
         footprint *= 0.5
         level += 1
     u -= math.floor(u)
     v -= math.floor(v)
-    start, width, height = levels[texture, level]
-    red, green, blue = _bilinear(texels, start, width, height, u, v)
+    red, green, blue = _bilinear(texels, levels, texture, level, u, v)
     if footprint > 1.0 and level < levels.shape[1] - 1:
         part = np.float32(min(footprint - 1.0, 1.0))
-        start, width, height = levels[texture, level + 1]
-        r, g, b = _bilinear(texels, start, width, height, u, v)
+        r, g, b = _bilinear(texels, levels, texture, level + 1, u, v)
         red, green, blue = red + part * (r - red), green + part * (g - green), blue + part * (b - blue)
+    return _decode(red), _decode(green), _decode(blue)
+
+
+@njit(cache=True, nogil=True)
+def _bilinear(
+    texels: np.ndarray, levels: np.ndarray, texture: int, level: int, u: float, v: float,
+) -> tuple[np.float32, np.float32, np.float32]:
+    """sRGB 0..255 at u, v in 0..1 of one level, which repeats at its edges."""
+    start, width, height = levels[texture, level, 0], levels[texture, level, 1], levels[texture, level, 2]
+    x, y = u * width - 0.5, (1.0 - v) * height - 0.5
+    x0, y0 = math.floor(x), math.floor(y)
+    fx, fy = np.float32(x - x0), np.float32(y - y0)
+    x1 = x0 + 1 if x0 + 1 < width else 0
+    y1 = y0 + 1 if y0 + 1 < height else 0
+    row0 = start + (y0 if y0 >= 0 else height - 1) * width
+    row1 = start + y1 * width
+    x0 = x0 if x0 >= 0 else width - 1
+    one = np.float32(1.0)
+    red = green = blue = np.float32(0.0)
+    for texel, weight in (
+        (texels[row0 + x0], (one - fx) * (one - fy)), (texels[row0 + x1], fx * (one - fy)),
+        (texels[row1 + x0], (one - fx) * fy), (texels[row1 + x1], fx * fy),
+    ):
+        red += weight * np.float32(texel & 255)
+        green += weight * np.float32((texel >> 8) & 255)
+        blue += weight * np.float32((texel >> 16) & 255)
     return red, green, blue
 
 
 @njit(cache=True, nogil=True)
-def _linear(value):
-    """sRGB 0..255 to linear light 0..1 by a cubic that is good to half a level."""
+def _decode(value: np.float32) -> np.float32:
+    """sRGB 0..255 to linear light 0..1, by a cubic that is good to half a level."""
     value = value * np.float32(1.0 / 255.0)
     return value * (value * (value * np.float32(0.305306011) + np.float32(0.682171111)) + np.float32(0.012522878))
 
 
 @njit(cache=True, nogil=True)
-def _encode(value, gamma):
-    return gamma[np.int64(min(max(value, np.float32(0.0)), np.float32(1.0)) * (gamma.shape[0] - 1) + np.float32(0.5))]
+def _encode(value: np.float32, gamma: np.ndarray) -> np.uint8:
+    """Linear light to sRGB by table."""
+    clipped = min(max(value, np.float32(0.0)), np.float32(1.0))
+    return gamma[np.int64(clipped * np.float32(gamma.shape[0] - 1) + np.float32(0.5))]
 
 
 @njit(cache=True, nogil=True)
-def shade_hits(
-    primitive, hit_u, hit_v, distance, lit, directions, spread, pixel, records, texels, levels, gamma, rgb,
-):
-    """Write the colour of every ray that hit something to rgb[pixel]."""
-    for i in range(primitive.shape[0]):
-        face = primitive[i]
-        if face < 0:
-            continue
-        record = records[face]
-        b1, b2 = hit_u[i], hit_v[i]
-        b0 = np.float32(1.0) - b1 - b2
-        slope = abs(record[3] * directions[i, 0] + record[4] * directions[i, 1] + record[5] * directions[i, 2])
-        texture = np.int64(record[25])
-        if texture > 0:
-            stretch = min(1.0 / max(slope, 1e-6), _FOOTPRINT_LIMIT)
-            red, green, blue = _trilinear(
-                texels, levels, texture,
-                b0 * record[6] + b1 * record[8] + b2 * record[10],
-                b0 * record[7] + b1 * record[9] + b2 * record[11],
-                distance[i] * spread[pixel[i]] * record[24] * stretch,
-            )
-            red, green, blue = _linear(red), _linear(green), _linear(blue)
-        else:
-            red = green = blue = np.float32(1.0)
-        sun = np.float32(lit[i])
-        out = pixel[i]
-        rgb[out, 0] = _encode(red * (b0 * record[12] + b1 * record[15] + b2 * record[18] + sun * record[21]), gamma)
-        rgb[out, 1] = _encode(green * (b0 * record[13] + b1 * record[16] + b2 * record[19] + sun * record[22]), gamma)
-        rgb[out, 2] = _encode(blue * (b0 * record[14] + b1 * record[17] + b2 * record[20] + sun * record[23]), gamma)
-
-
-@njit(cache=True, nogil=True)
-def shade_sky(primitive, directions, sky, rgb):
+def shade_sky(face: np.ndarray, directions: np.ndarray, sky: np.ndarray, rgb: np.ndarray) -> None:
     """Write the sky's colour where a ray hit nothing; a pixel without a ray (direction 0) stays black."""
-    for i in range(primitive.shape[0]):
-        x, y, z = directions[i]
-        if primitive[i] >= 0 or (x == 0.0 and y == 0.0 and z == 0.0):
+    for i in range(face.shape[0]):
+        z = directions[i, 2]
+        if face[i] >= 0 or (directions[i, 0] == 0.0 and directions[i, 1] == 0.0 and z == 0.0):
             continue
         up = np.float32(math.sqrt(max(z, np.float32(0.0))))
-        for channel in range(3):
-            rgb[i, channel] = np.uint8(sky[0, channel] + up * (sky[1, channel] - sky[0, channel]) + np.float32(0.5))
+        for k in range(3):
+            rgb[i, k] = np.uint8(sky[0, k] + up * (sky[1, k] - sky[0, k]) + np.float32(0.5))
 
 
 @njit(cache=True, nogil=True)
-def write_depth(primitive, distance, along_axis, pixel, depth):
-    for i in range(primitive.shape[0]):
-        if primitive[i] >= 0:
+def write_depth(
+    face: np.ndarray, distance: np.ndarray, along_axis: np.ndarray, pixel: np.ndarray, depth: np.ndarray,
+) -> None:
+    for i in range(face.shape[0]):
+        if face[i] >= 0:
             depth[pixel[i]] = distance[i] * along_axis[pixel[i]]
 
 
 @njit(cache=True, nogil=True)
-def write_instances(primitive, instance, pixel, semantic):
-    for i in range(primitive.shape[0]):
-        if primitive[i] >= 0:
-            semantic[pixel[i]] = instance[primitive[i]]
+def write_instances(face: np.ndarray, instance: np.ndarray, pixel: np.ndarray, semantic: np.ndarray) -> None:
+    for i in range(face.shape[0]):
+        if face[i] >= 0:
+            semantic[pixel[i]] = instance[face[i]]
