@@ -11,18 +11,31 @@ import numpy as np
 from sim_envs.simulator import Instance, SceneInfo
 from sim_envs.tasks.landmarks import ORDINALS, Landmark, notable, stop_landmark, unique_things
 from sim_envs.tasks.rooms import distances_to
-from sim_envs.tasks.route import ABOUT_FACE, Crossing, Passing, Route, Turn, analyse, door_side, doors_before, passings
+from sim_envs.tasks.route import (
+    ABOUT_FACE,
+    Crossing,
+    Passing,
+    Route,
+    Turn,
+    analyse,
+    door_side,
+    doors_before,
+    passings,
+    turn_at,
+)
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "sofa": ("sofa", "couch"), "corridor": ("corridor", "hallway"), "fridge": ("fridge", "refrigerator"),
     "television": ("television", "TV"), "tv": ("TV", "television"), "bookshelf": ("bookshelf", "bookcase"),
     "bin": ("bin", "trash can"), "trash can": ("trash can", "bin"), "pavement": ("pavement", "sidewalk"),
     "crossing": ("crossing", "crosswalk"), "nightstand": ("nightstand", "bedside table"),
+    "door": ("door", "doorway"),
 }
 PASSAGES = ("corridor", "hallway", "hall", "entrance", "street", "pavement", "road")  # rooms one walks along
 _FACING_AWAY = math.radians(60)  # rad off the way's beginning, from where the robot is told to turn first
 _AT_A_TURN = 1.3  # m from a turn to the thing that marks it
 _LONG_LEG = 3.0  # m without anything to tell
+_WIDEST_DOOR = 1.4  # m; a wider one is called an opening
 _MOST_PASSED = 2  # things passed that are told, in all
 
 
@@ -46,7 +59,7 @@ class _Speaker:
         events = self._events(stop)
         clauses = self._begin(start_yaw)
         for event, after in zip(events, [*events[1:], None]):
-            clauses.append(self._clause(event, first=event is events[0] and not clauses))
+            clauses += self._clauses(event, stop, first=event is events[0])
             clauses += self._onward(event, after)
         if not events:
             clauses += [] if stop is not None else [self.say("go straight ahead", "walk straight on")]
@@ -84,10 +97,10 @@ class _Speaker:
 
     def _turn_of(self, crossing: Crossing) -> Turn | None:
         """The turn that going through a door implies, so that it is not told twice."""
-        side = door_side(self.route, crossing)
-        if side is None or crossing.entered < 0:
+        turn = turn_at(self.route, crossing)
+        if turn is None or crossing.entered < 0 or turn.side != door_side(self.route, crossing):
             return None
-        return next(t for t in self.route.turns if -1.5 < t.at - crossing.at < 0.4)
+        return turn
 
     def _passed(self, stop: Landmark | None, busy: Sequence[float]) -> list[Passing]:
         spoken = {stop.thing.category} | ({stop.beside.category} if stop.beside else set()) if stop else set()
@@ -114,23 +127,21 @@ class _Speaker:
         side = "left" if off > 0 else "right"
         return [self.say(f"turn to your {side}", f"turn {side}")]
 
-    def _clause(self, event: Turn | Crossing | Passing, first: bool) -> str:
-        if isinstance(event, Passing):
-            thing = "the " + self.name(event.thing.category)
-            return self.say(
-                f"walk past {thing} on your {event.side}", f"pass {thing} on your {event.side}",
-                f"go past {thing}, keeping it on your {event.side}",
-            )
+    def _clauses(self, event: Turn | Crossing | Passing, stop: Landmark | None, first: bool) -> list[str]:
+        if isinstance(event, Crossing):
+            return self._cross(event, first)
         if isinstance(event, Turn):
-            return self._turn(event)
-        return self._cross(event, first)
+            return [self._turn(event, stop)]
+        return [self.say("walk", "go", "move") + f" past the {self.name(event.thing.category)} on your {event.side}"]
 
-    def _turn(self, turn: Turn) -> str:
+    def _turn(self, turn: Turn, stop: Landmark | None) -> str:
         if abs(turn.angle) >= ABOUT_FACE:
             return self.say("turn around", f"make a U-turn to the {turn.side}")
         said = self.say(f"turn {turn.side}", f"take a {turn.side}", f"make a {turn.side}")
         mark = self._mark(turn)
-        return f"{said} {self.say('at', 'by')} the {self.name(mark.category)}" if mark is not None else said
+        if mark is None or (stop is not None and mark.category == stop.thing.category):
+            return said
+        return f"{said} {self.say('at', 'by')} the {self.name(mark.category)}"
 
     def _mark(self, turn: Turn) -> Instance | None:
         """Something unmistakable where the turn is."""
@@ -139,36 +150,39 @@ class _Speaker:
         near = [(float(distances_to(t, here[None])[0]), t.id, t) for t in things]
         return min((entry for entry in near if entry[0] < _AT_A_TURN), default=(0.0, 0, None))[2]
 
-    def _cross(self, crossing: Crossing, first: bool) -> str:
+    def _cross(self, crossing: Crossing, first: bool) -> list[str]:
         left, entered = self._category(crossing.left), self._category(crossing.entered)
         if not entered:
-            return self.say("leave", "walk out of") + " " + self.room(crossing.left)
-        into = self.room(crossing.entered)
-        if left == entered:
-            into = "the next " + self.name(entered)
+            return [self.say("leave", "walk out of") + " " + self.room(crossing.left)]
+        into = f"the next {self.name(entered)}" if left == entered else self.room(crossing.entered)
+        out = [f"{self.say('leave', 'exit', 'walk out of')} {self.room(crossing.left)}"] if left else []
         side = door_side(self.route, crossing)
+        if first and out and left != entered and entered in PASSAGES:
+            if self._turn_of(crossing) is not None:
+                return [*out, self.say(f"turn {side} into {into}", f"take a {side} into {into}")]
+            here = self.room(crossing.left)
+            return [self.say(out[0], f"walk out of {here} into {into}", f"go from {here} into {into}")]
         if side is None:
-            return self._cross_ahead(crossing, into, first)
+            return [self._through(crossing, into)]
         if crossing.door is not None and left in PASSAGES and left != entered:
             before = doors_before(self.info, self.route, crossing)
             if before < len(ORDINALS):
-                return self.say("take", "go through") + f" the {ORDINALS[before]} door on your {side} into {into}"
-        if first and left and left != entered:
-            return f"{self.say('leave', 'exit')} {self.room(crossing.left)}, turning {side} into {into}"
-        return self.say(f"turn {side} into {into}", f"turn {side} and enter {into}", f"take a {side} into {into}")
+                return [self.say("take", "go through") + f" the {ORDINALS[before]} door on your {side} into {into}"]
+        options = [f"go through the {self._opening(crossing)} on your {side} into {into}"]
+        if self._turn_of(crossing) is not None:
+            options += [f"turn {side} into {into}", f"take a {side} into {into}"]
+        return [self.say(*options)]
 
-    def _cross_ahead(self, crossing: Crossing, into: str, first: bool) -> str:
-        left, entered = self._category(crossing.left), self._category(crossing.entered)
+    def _through(self, crossing: Crossing, into: str) -> str:
         options = [f"go into {into}", f"enter {into}", f"walk into {into}"]
-        if crossing.door is not None and crossing.door.width < 1.4:
-            options += [f"go through the door into {into}", f"walk through the doorway into {into}"]
-        if left and left != entered:
-            out = self.room(crossing.left)
-            if first or entered in PASSAGES:
-                options = [f"{go} into {into}" for go in (f"walk out of {out}", f"go from {out}", f"head from {out}")]
-            if first and entered in PASSAGES:
-                options += [f"leave {out}", f"exit {out}"]
+        if crossing.door is not None:
+            options += [f"go through the {self._opening(crossing)} into {into}"]
         return self.say(*options)
+
+    def _opening(self, crossing: Crossing) -> str:
+        if crossing.door is None or crossing.door.width > _WIDEST_DOOR:
+            return "opening"
+        return self.name("door")
 
     def _onward(self, event: Turn | Crossing | Passing, after: Turn | Crossing | Passing | None) -> list[str]:
         """What to do until the next event, if that is a while."""
@@ -178,7 +192,7 @@ class _Speaker:
             return []
         room = self.route.room(min(event.at + 0.5, self.route.length))
         if self._category(room) in PASSAGES:
-            way = self.room(room)
+            way = "it" if isinstance(event, Crossing) and self.rng.random() < 0.5 else self.room(room)
             return [self.say(f"walk along {way}", f"go down {way}", f"follow {way}", f"continue along {way}")]
         metres = f"for about {round(leg)} metres"
         return [self.say("go straight", "walk straight ahead", f"go straight {metres}", f"walk on {metres}")]
@@ -237,13 +251,14 @@ class _Speaker:
             groups.append(left[:size])
             left = left[size:]
         sentences = []
+        links = ["then ", "after that, ", "next, ", "from there, "]  # none is used twice
         for k, group in enumerate(groups):
             text = group[0]
             if len(group) == 3:
                 text += f", {group[1]}"
             if len(group) > 1:
                 text += self.say(" and ", ", then ") + group[-1] if len(group) == 2 else f" and {group[-1]}"
-            if k > 0 and self.rng.random() < 0.35:
-                text = self.say("then ", "after that, ", "next, ") + text
+            if k > 0 and links and self.rng.random() < 0.4:
+                text = links.pop(int(self.rng.integers(len(links)))) + text
             sentences.append(text[0].upper() + text[1:] + ".")
         return " ".join(sentences)

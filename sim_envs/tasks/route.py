@@ -20,6 +20,7 @@ ASIDE = 1.8  # m from the way to a thing that is said to be passed
 SPACING = 0.1  # m between the points of a route
 _SWERVE = 0.35  # m; a way that strays less from a straight line counts as straight
 _ONE_TURN = 1.0  # m; bends closer together are one turn
+_AT_AN_END = 0.6  # m; a bend nearer to an end is part of setting off or of stopping
 _BRIEF = 0.4  # m; a shorter visit to a room is a brush with its border
 _DOORWAY = 0.8  # m from the middle of a door at which a way goes through it
 
@@ -128,7 +129,8 @@ def _turns(points: np.ndarray, arc: np.ndarray) -> tuple[Turn, ...]:
             bends[-1] = [(bends[-1][0] + arc[here]) / 2, total]
         else:
             bends.append([float(arc[here]), angle])
-    return tuple(Turn(float(at), angle) for at, angle in bends if abs(angle) >= TURN)
+    inner = (bend for bend in bends if _AT_AN_END < bend[0] < arc[-1] - _AT_AN_END)
+    return tuple(Turn(float(at), angle) for at, angle in inner if abs(angle) >= TURN)
 
 
 def _corners(points: np.ndarray) -> list[int]:
@@ -197,6 +199,20 @@ def doors_before(info: SceneInfo, route: Route, crossing: Crossing) -> int:
 
 
 def door_side(route: Route, crossing: Crossing) -> Side | None:
-    """On which side of the way so far a door lies, None for straight ahead."""
-    turn = next((t for t in route.turns if -1.5 < t.at - crossing.at < 0.4), None)
-    return None if turn is None or abs(turn.angle) >= ABOUT_FACE else turn.side
+    """On which side of the way so far the opening lies, None for straight ahead."""
+    turn = turn_at(route, crossing)
+    if crossing.door is None:
+        return None if turn is None else turn.side
+    begin = max([c.at for c in route.crossings if c.at < crossing.at] + [crossing.at - 2.0, 0.0])
+    if crossing.at - begin < 0.6:
+        return None if turn is None else turn.side
+    a, b = route.point(begin), route.point(crossing.at - 0.2)
+    outward = crossing.door.yaw if crossing.door.rooms[0] == crossing.left else crossing.door.yaw + math.pi
+    off = math.remainder(outward - math.atan2(b[1] - a[1], b[0] - a[0]), math.tau)
+    return None if abs(off) < TURN else ("left" if off > 0 else "right")
+
+
+def turn_at(route: Route, crossing: Crossing) -> Turn | None:
+    """The turn that takes the route through an opening."""
+    close = [t for t in route.turns if -1.5 < t.at - crossing.at < 0.4 and abs(t.angle) < ABOUT_FACE]
+    return min(close, key=lambda t: abs(t.at - crossing.at)) if close else None
