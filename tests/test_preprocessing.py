@@ -10,6 +10,9 @@ import pytest
 from nav_foundation.camera import unproject
 from nav_foundation.preprocessing import IMAGENET_MEAN, IMAGENET_STD, UNSEEN, CanonicalView, Preprocessor, normalise
 from nav_foundation.robot import CameraSpec, load_robot, shipped_robots
+from sim_envs.embedded import EmbeddedSimulator
+from sim_envs.mesh import Light, Material, SceneMesh
+from sim_envs.simulator import Pose
 
 VIEW = CanonicalView()
 FISHEYE = CameraSpec(640, 480, 0.5, hfov_deg=180.0, distortion="equidistant", coefficients=(0.0,) * 4)
@@ -79,6 +82,48 @@ def test_every_camera_gives_the_pinhole_picture(name: str) -> None:
     for shift in (-1, 1):
         for axis in (0, 1):
             assert correlation(out[seen], np.roll(truth, shift, axis=axis)[seen]) < aligned
+
+
+def painted_room() -> SceneMesh:
+    """A room of 8 x 6 x 2.5 m with smooth blotches of colour on every side."""
+    low, high = np.array([-4.0, -3.0, 0.0]), np.array([4.0, 3.0, 2.5])
+    bits = np.array([[x, y, z] for z in (0, 1) for y in (0, 1) for x in (0, 1)])
+    sides = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
+    faces = np.array([corner for a, b, c, d in sides for corner in ((a, b, c), (a, c, d))], dtype=np.int32)
+    uv = np.tile(np.array([[[0, 0], [1, 0], [1, 1]], [[0, 0], [1, 1], [0, 1]]], np.float32), (6, 1, 1))
+    t = np.linspace(0, 2 * np.pi, 256, endpoint=False)
+    waves = [127 + 60 * np.sin(a * t)[:, None] + 60 * np.cos(b * t)[None, :] for a, b in ((5, 7), (8, 3), (4, 9))]
+    return SceneMesh(
+        vertices=(low + bits * (high - low)).astype(np.float32), faces=faces, uv=uv,
+        material=np.zeros(12, np.int32), instance=np.zeros(12, np.int32),
+        materials=(Material("paint", texture=np.stack(waves, axis=-1).astype(np.uint8), emission=1.0),),
+        light=Light(indoor=True),
+    )
+
+
+@pytest.mark.parametrize("name", ["wide", "beyond half the world", *shipped_robots()])
+def test_rendered_pictures_coincide_with_a_pinhole_at_the_same_place(name: str) -> None:
+    """The whole way: lens, pitch and mount in the simulator, then the warp to the canonical view."""
+    own = {
+        "wide": CameraSpec(320, 240, 0.6, pitch=-0.2, mount_forward=0.3, hfov_deg=110.0),
+        "beyond half the world": CameraSpec(
+            400, 300, 1.2, pitch=0.4, hfov_deg=230.0, distortion="equidistant", coefficients=(0.0,) * 4),
+    }
+    camera = own[name] if name in own else load_robot(name).camera
+    pinhole = CameraSpec(
+        128, 96, camera.mount_height, pitch=camera.pitch, mount_forward=camera.mount_forward, hfov_deg=90.0)
+    simulator, pose = EmbeddedSimulator(), Pose(-1.0, 0.5, 0.0, 0.3)
+    simulator.load_mesh(painted_room(), load_robot("turtlebot").footprint)
+    pictures = [simulator.render([pose], [c]).rgb for c in (camera, pinhole)]
+    assert pictures[0] is not None
+    assert pictures[1] is not None
+    preprocess = Preprocessor(camera)
+    seen = preprocess.visible
+    out, truth = preprocess(pictures[0][0])[seen], pictures[1][0]
+    assert correlation(out, truth[seen]) > 0.98
+    for shift in (-1, 1):
+        for axis in (0, 1):
+            assert correlation(out, np.roll(truth, shift, axis=axis)[seen]) < correlation(out, truth[seen])
 
 
 def test_pixels_that_the_camera_does_not_see_are_masked_and_grey() -> None:

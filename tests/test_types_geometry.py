@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nav_foundation.geometry import (
@@ -53,6 +53,7 @@ def assert_same(a: Pose2, b: Pose2) -> None:
     np.testing.assert_allclose(matrix(a), matrix(b), atol=1e-9)
 
 
+@settings(deadline=None)
 @given(ANGLE)
 def test_wrapping_keeps_the_direction(angle: float) -> None:
     wrapped = wrap_angle(angle)
@@ -66,23 +67,27 @@ def test_wrapping_arrays() -> None:
     np.testing.assert_allclose(wrapped, [0.0, -math.pi, -math.pi, 2 * math.pi - 4])
 
 
+@settings(deadline=None)
 @given(POSE, POSE)
 def test_compose_multiplies_transforms(a: Pose2, b: Pose2) -> None:
     np.testing.assert_allclose(matrix(compose(a, b)), matrix(a) @ matrix(b), atol=1e-9)
 
 
+@settings(deadline=None)
 @given(POSE, POSE)
 def test_between_undoes_compose(a: Pose2, b: Pose2) -> None:
     assert_same(between(a, compose(a, b)), b)
     assert_same(compose(a, between(a, b)), b)
 
 
+@settings(deadline=None)
 @given(POSE)
 def test_inverse_leads_back(pose: Pose2) -> None:
     assert_same(compose(pose, inverse(pose)), Pose2(0.0, 0.0, 0.0))
     assert_same(compose(inverse(pose), pose), Pose2(0.0, 0.0, 0.0))
 
 
+@settings(deadline=None)
 @given(POSE, st.lists(st.tuples(LENGTH, LENGTH), min_size=1, max_size=5))
 def test_frames_are_inverse_and_agree_with_poses(base: Pose2, points: list[tuple[float, float]]) -> None:
     world = np.array(points)
@@ -99,6 +104,7 @@ def test_left_is_positive() -> None:
     assert_same(compose(facing_north, Pose2(2.0, 0.0, 0.0)), Pose2(1.0, 4.0, math.pi / 2))
 
 
+@settings(deadline=None)
 @given(POSE, POSE, st.lists(st.tuples(LENGTH, LENGTH, ANGLE), min_size=1, max_size=4))
 def test_shifted_waypoints_stay_where_they_are_in_the_world(then: Pose2, now: Pose2, points: list) -> None:
     shifted = shift_waypoints(np.array(points), then, now)
@@ -112,6 +118,7 @@ def test_path_length_by_hand() -> None:
     assert path_length(np.zeros((1, 2))) == 0.0
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(LENGTH, LENGTH), min_size=1, max_size=6), st.floats(0.1, 20.0))
 def test_resampled_paths_are_dense_and_keep_their_ends(points: list[tuple[float, float]], spacing: float) -> None:
     path = np.array(points)
