@@ -75,6 +75,10 @@ class MeshBuilder:
             self._grain.append(grain)
         return self._names[name]
 
+    def __contains__(self, name: str) -> bool:
+        """Whether there is a material of this name."""
+        return name in self._names
+
     def begin_instance(self, category: str, is_object: bool = True, room: int = -1) -> int:
         """What is added from now on belongs to this new instance; returns its id."""
         self._labels.append(_Label(category, is_object, room))
