@@ -113,6 +113,13 @@ def test_barrel_distortion_ends_where_it_folds() -> None:
     assert np.isfinite(unproject(camera, pixels)[:, 0]).tolist() == [True, False]
 
 
+def test_tangential_distortion_ends_where_it_folds() -> None:
+    # With p2 = 0.1 alone, x becomes x + 0.3 x^2 along the middle row: it turns around at x = -1 / 0.6.
+    camera = calibrated("plumb_bob", (0.0, 0.0, 0.0, 0.1))
+    points = np.array([[-1.6, 0.0, 1.0], [-1.7, 0.0, 1.0]])
+    assert np.isfinite(project(camera, points)[:, 0]).tolist() == [True, False]
+
+
 def test_fisheye_ends_at_the_maximum_of_its_polynomial() -> None:
     # theta (1 - 0.1 theta^2) grows up to theta^2 = 1 / 0.3, where it is theta 2/3.
     camera = calibrated("equidistant", (-0.1, 0.0, 0.0, 0.0))
