@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sim_envs.simulator import SceneRef
+from sim_envs.simulator import SceneError, SceneRef
 from sim_envs.tasks.episode import Episode, EpisodeError, TaskName
 from sim_envs.tasks.habitat_schema import OURS, Goals, Record, read_episode, task_of, write_episode
 
@@ -144,7 +144,10 @@ def _speaks(record: Record, language: str | None) -> bool:
 
 def _scene(record: Record, name: str, scenes_dir: str | Path | None) -> SceneRef:
     if re.match(r"(house|city):", name):
-        return SceneRef.parse(name)
+        try:
+            return SceneRef.parse(name)
+        except SceneError as error:
+            raise EpisodeError(f"{record.where}: scene_id: {error}") from None
     path = Path(name) if scenes_dir is None else Path(scenes_dir) / name.removeprefix(_PUBLIC_PREFIX)
     if not path.is_file():
         root = "the working folder" if scenes_dir is None else str(scenes_dir)
@@ -164,10 +167,9 @@ def _read(record: Record, top: Record, task: TaskName | None, scene: SceneRef) -
         found = task
     try:
         return read_episode(record, top, found, scene)
-    except EpisodeError:
-        raise
-    except ValueError as error:
-        raise EpisodeError(f"{record.where}: {error}") from None
+    except ValueError as error:  # a record's own complaints say where they are, those of the core types do not
+        named = str(error).startswith(record.where) or str(error).startswith(top.where)
+        raise EpisodeError(str(error) if named else f"{record.where}: {error}") from None
 
 
 def _with_unique_ids(episodes: list[Episode]) -> list[Episode]:
