@@ -21,6 +21,8 @@ _RAY_BUDGET = 1_800_000  # 0.2 to 0.4 s on one core
 _MOST_RAYS, _FEWEST_RAYS = 48, 12  # per point; with fewer than the fewest, light by direction alone looks better
 _CHUNK = 1 << 17  # rays cast at once
 _LIFT, _INSET = 0.012, 0.03  # m off the face and towards its middle, so as not to start inside a neighbour
+_BOUNCE = 0.5  # part of its colour that a near thing lends to the light
+_CONTACT = 0.55  # light where two things touch, relative to the open surface around
 _CELL = 0.03  # m within which corners of like normals share their light
 
 
@@ -35,7 +37,7 @@ class _Surroundings:
     up: float  # how much more light comes from above than from the side
 
 
-_INDOORS = _Surroundings(reach=1.6, far=60.0, sky=1.5, edge=0.45, up=0.3)
+_INDOORS = _Surroundings(reach=2.0, far=60.0, sky=1.5, edge=0.4, up=0.5)
 _OUTDOORS = _Surroundings(reach=12.0, far=12.0, sky=1.0, edge=4.0, up=0.45)
 
 
@@ -175,7 +177,7 @@ def _gather(
             inside += behind > 0.0
             shade = max(0.0, 1.0 - distance[row] / reach)
             for channel in range(3):
-                total[channel] += arriving * (1.0 - shade + shade * 0.6 * colour[hit, channel])
+                total[channel] += arriving * (1.0 - shade + shade * _BOUNCE * colour[hit, channel])
                 total[channel] += 1.2 * glow[hit] * colour[hit, channel]
         for channel in range(3):
             light[k, channel] = total[channel] / count
@@ -183,8 +185,8 @@ def _gather(
 
 
 def _without_buried(light: np.ndarray, buried: np.ndarray) -> np.ndarray:
-    """Corners [F, 3] inside something take the light of their face's other corners, lest walls grow dark seams."""
+    """Corners [F, 3] inside something are dim, as where things meet, but not black: what is seen lies around them."""
     free = (~buried).astype(np.float32)[..., None]
     number = free.sum(axis=1, keepdims=True)
     mean = (light * free).sum(axis=1, keepdims=True) / np.maximum(number, 1.0)
-    return np.where((number > 0) & buried[..., None], mean, light).astype(np.float32)
+    return np.where((number > 0) & buried[..., None], _CONTACT * mean, light).astype(np.float32)
