@@ -109,7 +109,8 @@ With --json (or --report) each episode is kept in a .jsonl file as it ends. A ru
 command is given again.""")
     parser.add_argument("--policy", metavar="NAME", help="oracle, random or bearing (default oracle)")
     _add_episode_options(parser)
-    parser.add_argument("--noise", choices=("on", "off"), metavar="on|off", help="camera, actuation and odometry noise (default off)")
+    parser.add_argument("--noise", choices=("on", "off"), metavar="on|off",
+                        help="camera, actuation and odometry noise (default off)")
     parser.add_argument("--people", type=_whole, metavar="N", help="people walking about (default 0)")
     parser.add_argument("--workers", type=_whole, metavar="W", help="processes; the result does not depend on it "
                         "(default: one per CPU)")
