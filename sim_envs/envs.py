@@ -113,7 +113,7 @@ class NavigationEnv(gym.Env[dict[str, Any], Any]):
 
     def _step_velocity(self, action: Any) -> None:
         """[linear m/s, angular rad/s, (lateral m/s,) stop]: a last entry above 0.5 calls it done."""
-        values = np.asarray(action, dtype=np.float64)
+        values = _numbers(action)
         if values.shape != self.action_space.shape or not np.isfinite(values).all():
             raise ValueError(
                 f"action {action!r} is not valid: give {self.action_space.shape} finite numbers "
@@ -130,7 +130,7 @@ class NavigationEnv(gym.Env[dict[str, Any], Any]):
 
     def _step_discrete(self, action: Any) -> None:
         """Habitat's moves: they happen at once, without dynamics, and take the time a cruise would."""
-        if not (np.isscalar(action) or getattr(action, "shape", None) == ()) or not self.action_space.contains(int(action)):
+        if _numbers(action).shape != () or action not in range(4):
             raise ValueError(f"action {action!r} is not valid: give 0 stop, 1 forward, 2 left or 3 right")
         pose, world = self.world.pose, self.world
         if action == STOP:
@@ -190,18 +190,26 @@ class NavigationEnv(gym.Env[dict[str, Any], Any]):
         """`odometry` is x, y, yaw since the start; a point goal is x, y in the robot's own frame, as odometry has it."""
         assert seen.odometry is not None
         out: dict[str, Any] = {
-            "rgb": seen.rgb, "odometry": np.array([seen.odometry.x, seen.odometry.y, seen.odometry.yaw])
+            "rgb": seen.rgb.copy(), "odometry": np.array([seen.odometry.x, seen.odometry.y, seen.odometry.yaw])
         }
         goal = self.world.goal
         if isinstance(goal, PointGoal):
             out["goal"] = to_frame(seen.odometry, np.array([[goal.x, goal.y]]))[0]
         elif isinstance(goal, ImageGoal):
-            out["goal"] = goal.rgb
+            out["goal"] = goal.rgb.copy()
         elif isinstance(goal, ObjectGoal):
             out["goal"] = goal.category
         elif isinstance(goal, InstructionGoal):
             out["goal"] = goal.text
         return out
+
+
+def _numbers(action: Any) -> np.ndarray:
+    """The action as float64, or an array that no action has the shape of."""
+    try:
+        return np.asarray(action, dtype=np.float64)
+    except (TypeError, ValueError):
+        return np.empty((0, 0))
 
 
 def vector(count: int, make: Callable[[], gym.Env[Any, Any]]) -> gym.vector.AsyncVectorEnv:
