@@ -232,12 +232,12 @@ def _goal_mark(canvas: np.ndarray, frame: MapFrame, goal: np.ndarray, radius: fl
 
 
 def _robot(canvas: np.ndarray, frame: MapFrame, pose: np.ndarray, radius: float) -> None:
-    size = max(radius, 9 / frame.scale)
+    size = max(radius, 12 / frame.scale)
     arrow = size * np.array([(1.25, 0.0), (-0.8, 0.75), (-0.45, 0.0), (-0.8, -0.75)])
     corners = from_frame(Pose2(pose[0], pose[1], pose[3]), arrow)
     pixels = [_fixed(frame.pixels(corners))]
     cv2.fillPoly(canvas, pixels, DRIVEN, cv2.LINE_AA, 4)
-    cv2.polylines(canvas, pixels, True, (255, 255, 255), 2, cv2.LINE_AA, 4)
+    cv2.polylines(canvas, pixels, True, (255, 255, 255), 1, cv2.LINE_AA, 4)
 
 
 def _shade_unseen(canvas: np.ndarray, frame: MapFrame, top_down: TopDown, seen_tick: np.ndarray, tick: int) -> None:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -21,11 +21,12 @@ from nav_foundation.robot import RobotSpec, load_robot
 from policies.agent import Agent
 from policies.baselines import BearingPolicy, RandomWalkPolicy
 from policies.policy import Policy
+from sim_envs.embedded import EmbeddedSimulator
 from sim_envs.evaluation_settings import EvaluationSettings, check_policy, parse_scene
 from sim_envs.metrics import Estimate, judge, summarise
 from sim_envs.oracle import OraclePolicy
 from sim_envs.results import Existing, Journal, Record, plain
-from sim_envs.rollout import run_episode
+from sim_envs.rollout import Trace, run_episode
 from sim_envs.scenes.splits import scene_refs
 from sim_envs.simulator import SceneError, SceneRef, Simulator
 from sim_envs.tasks.episode import Episode, EpisodeError
@@ -41,7 +42,9 @@ DEFAULT_EPISODES = 100
 def build_policy(name: str, world: World) -> Policy:
     """A policy by name, for the robot of `world`."""
     check_policy(name, None)
-    return {"oracle": lambda: OraclePolicy(world), "bearing": BearingPolicy, "random": RandomWalkPolicy}[name]()
+    if name == "oracle":
+        return OraclePolicy(world)
+    return BearingPolicy() if name == "bearing" else RandomWalkPolicy()
 
 
 @dataclass(frozen=True)
@@ -91,42 +94,47 @@ class EpisodeSource:
 
 
 class EpisodeRunner:
-    """Runs episodes by index in one process, with a simulator of its own."""
+    """Runs episodes by index in one process."""
 
-    def __init__(self, source: EpisodeSource) -> None:
-        from sim_envs.embedded import EmbeddedSimulator
-
+    def __init__(self, source: EpisodeSource, simulator: Simulator | None = None) -> None:
         self.source, self.scenes = source, source.scenes()
         settings = source.settings
-        self.world = World(EmbeddedSimulator(), source.robot, WorldSettings(settings.noise, settings.people))
+        world_settings = WorldSettings(noise=settings.noise, people=settings.people)
+        self.world = World(simulator or EmbeddedSimulator(), source.robot, world_settings)
         self.agent = Agent(build_policy(settings.policy, self.world), source.robot)
 
     def episode(self, index: int) -> Episode:
         return self.source.episode(index, self.scenes[index], self.world.simulator)
 
-    def __call__(self, index: int) -> Record:
-        """The record of an episode: its score, or the `error` that makes it unusable."""
+    def __call__(self, index: int) -> Any:
+        """The record of an episode."""
+        return self.attempt(index, lambda: record_of(index, run_episode(self.world, self.agent, self.episode(index))))
+
+    def attempt(self, index: int, action: Callable[[], Any]) -> Any:
+        """What `action` returns, or a record with the `error` that makes this episode unusable."""
         scene = self.scenes[index]
         try:
-            episode = self.episode(index)
-            trace = run_episode(self.world, self.agent, episode)
-        except EpisodeError as error:
-            return {"index": index, "scene": str(scene), "error": str(error)}
-        except SceneError as error:
-            if scene.kind == "file":
+            return action()
+        except (EpisodeError, SceneError) as error:
+            if isinstance(error, SceneError) and scene.kind == "file":
                 raise  # there is no other scene to go on with
             return {"index": index, "scene": str(scene), "error": str(error)}
-        return plain({
-            "index": index,
-            "episode": fingerprint(episode),
-            "episode_id": episode.episode_id,
-            "task": episode.task,
-            "scene": str(scene),
-            "shortest": trace.shortest,
-            "steps": len(trace.frame_ticks),
-            "stopped": bool(trace.stopped),
-            **dataclasses.asdict(judge(trace)),
-        })
+
+
+def record_of(index: int, trace: Trace) -> Record:
+    """What is kept of an episode, as plain data."""
+    episode = trace.episode
+    return plain({
+        "index": index,
+        "episode": fingerprint(episode),
+        "episode_id": episode.episode_id,
+        "task": episode.task,
+        "scene": str(episode.scene),
+        "shortest": trace.shortest,
+        "steps": len(trace.frame_ticks),
+        "stopped": bool(trace.stopped),
+        **dataclasses.asdict(judge(trace)),
+    })
 
 
 def fingerprint(episode: Episode) -> str:
@@ -149,7 +157,8 @@ class Evaluation:
     def title(self) -> str:
         s = self.settings
         tasks = sorted({record["task"] for record in self.records})
-        where = str(s.episodes_file) if s.episodes_file else f"{s.scenes}, {s.split} scenes, seed {s.seed}"
+        split = f" ({s.split})" if s.scenes in ("houses", "city") else ""
+        where = str(s.episodes_file) if s.episodes_file else f"{s.scenes}{split}, seed {s.seed}"
         extras = ["noise on"] * s.noise + [f"{s.people} people"] * bool(s.people)
         words = [s.policy, " + ".join(tasks) + (f" ({s.variant})" if s.variant else ""), s.robot, where, *extras]
         return ", ".join(words)

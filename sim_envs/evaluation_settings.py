@@ -53,12 +53,12 @@ class EvaluationSettings:
                 raise ValueError(f"{name} is {value}: give {least} or more")
         if self.distance is not None:
             low, high = self.distance
-            least = SUCCESS_RADIUS[task] + BEYOND_SUCCESS  # nearer starts would be inside success
+            nearest = SUCCESS_RADIUS[task] + BEYOND_SUCCESS  # nearer starts would be inside success
             if task == "explore":
                 raise ValueError("explore takes no distance: the whole scene is to be seen")
-            if not (math.isfinite(low) and math.isfinite(high) and 0 <= low < high and high > least):
+            if not (math.isfinite(low) and math.isfinite(high) and 0 <= low < high and high > nearest):
                 raise ValueError(
-                    f"distance is {low:g}-{high:g}: give metres as MIN-MAX with MAX above {least:g}, such as 2-10"
+                    f"distance is {low:g}-{high:g}: give metres as MIN-MAX with MAX above {nearest:g}, such as 2-10"
                 )
         if self.scenes not in ("houses", "city"):
             ref = parse_scene(self.scenes)

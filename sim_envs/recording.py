@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+from tqdm import tqdm
 
 from nav_foundation.geometry import from_frame
 from nav_foundation.robot import CameraSpec, RobotSpec
@@ -77,7 +79,8 @@ class Recorder:
             self.shortest = world.simulator.geodesic(pose.position, world.episode.goals).path
         self._note_coverage(tick)
         if self._count % self._stride == 0:
-            at = Pose(*world.history[tick])
+            x, y, z, yaw = world.history[tick].tolist()
+            at = Pose(x, y, z, yaw)
             self.views.append(View(
                 tick, _jpeg(self.picture(at)), _png(observation.rgb), from_frame(at.planar, plan.waypoints[:, :2]),
                 np.array([[m.pose.x, m.pose.y, m.radius] for m in world.movers]).reshape(-1, 3),
@@ -121,9 +124,8 @@ def record_episode(runner: EpisodeRunner, index: int) -> Recording:
     goal = world.goal
     goal_picture = None
     if isinstance(goal, ImageGoal):
-        yaw = trace.episode.goal_yaw
-        picture = goal.rgb if yaw is None else recorder.picture(Pose(*trace.episode.goals[0], yaw))
-        goal_picture = _jpeg(picture)
+        (x, y, z), yaw = trace.episode.goals[0].tolist(), trace.episode.goal_yaw
+        goal_picture = _jpeg(goal.rgb if yaw is None else recorder.picture(Pose(x, y, z, yaw)))
     plan = world.coverage.top_down
     return Recording(
         runner.source.settings.policy, index, runner.source.robot, trace, judge(trace), tuple(recorder.views),
@@ -134,14 +136,18 @@ def record_episode(runner: EpisodeRunner, index: int) -> Recording:
 class RecordingJob(EpisodeRunner):
     """An episode's recording by its index."""
 
-    def __call__(self, index: int) -> Recording:  # type: ignore[override]
-        return record_episode(self, index)
+    def __call__(self, index: int) -> Any:
+        return self.attempt(index, lambda: record_episode(self, index))
 
 
 def record_episodes(source: EpisodeSource, indices: Sequence[int], workers: int) -> list[Recording]:
     """Recordings of some episodes, over processes, in the order of `indices`."""
-    done = dict(run_jobs(RecordingJob, (source,), [[index] for index in indices], workers))
-    return [done[index] for index in indices]
+    with tqdm(total=len(indices), desc="pictures", unit="episode", disable=None, dynamic_ncols=True) as bar:
+        done: dict[int, Recording] = {}
+        for index, recording in run_jobs(RecordingJob, (source,), [[index] for index in indices], workers):
+            done[index] = recording
+            bar.update()
+    return [done[index] for index in indices if isinstance(done[index], Recording)]
 
 
 def goal_in_words(episode: Episode) -> str:
@@ -167,4 +173,6 @@ def _png(rgb: np.ndarray) -> bytes:
 
 def decode(picture: bytes) -> np.ndarray:
     """[H, W, 3] uint8 RGB of a JPEG or PNG."""
-    return cv2.cvtColor(cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    image = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

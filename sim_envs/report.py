@@ -26,6 +26,9 @@ SHOWN = 6  # episodes of an evaluation that get pictures
 STRIP = 6  # pictures of a film strip
 _MAP_SIZE = (720, 560)
 _THUMB = (320, 240)
+_COLUMNS = (
+    "success", "spl", "soft_spl", "distance_to_goal", "path_length", "shortest", "collisions", "ndtw", "coverage", "time",
+)
 _EMBEDDED_VIDEO = 24_000_000  # bytes; a larger one stays a file beside the page
 
 
@@ -171,9 +174,7 @@ def _episode(recording: Recording) -> str:
 
 
 def _table(records: Sequence[Record]) -> str:
-    columns = ("success", "spl", "soft_spl", "distance_to_goal", "path_length", "shortest", "collisions", "ndtw",
-               "coverage", "time")
-    columns = tuple(name for name in columns if any(record.get(name) is not None for record in records))
+    columns = [name for name in _COLUMNS if any(record.get(name) is not None for record in records)]
     head = "".join(f"<th>{LABELS.get(name, 'shortest (m)')}</th>" for name in columns)
     rows = []
     for record in records:

@@ -32,6 +32,7 @@ def write_video(path: Path, recordings: Sequence[Recording]) -> None:
     try:
         with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
             stream = container.add_stream(codec, rate=Fraction(RATE), options=options)
+            assert isinstance(stream, av.VideoStream)
             stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
             for recording in recordings:
                 for picture in pictures(recording):
