@@ -120,8 +120,8 @@ class World:
         frames = self.simulator.render([pose], [self.robot.camera], depth=depth)
         assert frames.rgb is not None
         rgb = frames.rgb[0]
-        if self._sensor:  # a turn to the left moves the view to the right
-            rgb = self._sensor(rgb, sweep=-self._base.velocity.angular * self.robot.camera.intrinsics[0])
+        if self._sensor:
+            rgb = self._sensor(rgb, sweep=self._base.velocity.angular * self.robot.camera.intrinsics[0])
         self.frame_ticks.append(tick)
         self.coverage.update(pose.x, pose.y, pose.yaw)
         if self.episode.task == "explore" and self.coverage.fraction >= EXPLORED_ENOUGH:
