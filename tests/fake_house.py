@@ -170,7 +170,7 @@ class FakeHouse:
         p = np.asarray(points)[:, None, :2]
         outside = np.maximum(np.maximum(self.boxes[:, :2] - p, p - self.boxes[:, 2:]), 0.0).max(axis=2).min(axis=1)
         in_house = (p[:, 0] > 0).all(axis=1) & (p[:, 0] < (12, 10)).all(axis=1)
-        return np.where(in_house & (outside >= self.radius), outside, 0.0)
+        return np.where(in_house & (outside >= self.radius - 1e-6), outside, 0.0)
 
     def render(
         self, poses: Sequence[Pose], cameras: Sequence[CameraSpec], *, rgb: bool = True, depth: bool = False,

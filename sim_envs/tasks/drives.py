@@ -17,6 +17,7 @@ from sim_envs.tasks.site import Site, heading_along, point_along, pose_at
 TOUR_LENGTH = (8.0, 80.0)  # m
 _STOPS = 4  # places a tour visits after its start
 _TRIES = 20
+_LEAST_EXPLORED = 2.0  # m; a place that is seen with less driving is not worth exploring
 _STEP = 0.25  # m between two looks of the exploring expert
 
 
@@ -89,11 +90,11 @@ def make_explore(site: Site, variant: str, low: float, high: float) -> dict[str,
         point = site.place()
         start = pose_at(point, site.yaw())
         driven = _expert_exploration(site, start)
-        if driven is not None and driven > 0.0:
+        if driven is not None and driven >= _LEAST_EXPLORED:
             return {"start": start, "goals": np.empty((0, 3)), "geodesic_distance": driven}
     raise EpisodeError(
-        f"scene {site.info.ref}: from {_TRIES} starts {EXPLORED_ENOUGH:.0%} of the floor could not be seen by driving, "
-        "or was seen at once: choose a larger scene or a smaller robot"
+        f"scene {site.info.ref}: from {_TRIES} starts {EXPLORED_ENOUGH:.0%} of the floor could not be seen, or by driving "
+        f"less than {_LEAST_EXPLORED:g} m: choose a larger scene or a smaller robot"
     )
 
 
