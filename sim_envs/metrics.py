@@ -39,7 +39,7 @@ class Score:
 
 
 METRICS = tuple(Score.__dataclass_fields__)
-_UNIT_METRICS = frozenset({"spl", "soft_spl", "ndtw", "coverage"})  # real numbers within 0..1
+_UNIT_METRICS = frozenset({"soft_spl", "ndtw", "coverage"})  # real numbers within 0..1
 
 
 def is_success(trace: Trace) -> bool:
@@ -165,6 +165,19 @@ def unit_interval(
     return bootstrap_interval(values, rng, level, samples)
 
 
+def spl_interval(
+    values: Sequence[float] | np.ndarray, rng: np.random.Generator, level: float = 0.95, samples: int = 10_000
+) -> Estimate:
+    """`unit_interval` of values that are 0 where an episode failed. A bootstrap cannot draw a failure that it has not
+    seen; without any among the values, the lower end allows for as many as Wilson's interval of success does.
+    """
+    estimate = unit_interval(values, rng, level, samples)
+    succeeded = success_interval(_checked(values, level) > 0, level)
+    if succeeded.mean < 1.0:
+        return estimate
+    return Estimate(estimate.mean, min(estimate.low, estimate.mean * succeeded.low), estimate.high)
+
+
 def _checked(values: Sequence[float] | np.ndarray, level: float) -> np.ndarray:
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or len(array) == 0 or not np.isfinite(array).all():
@@ -187,6 +200,8 @@ def summarise(scores: Sequence[Mapping[str, Any]], seed: int = 0) -> dict[str, E
             summary[name] = None
         elif name == "success":
             summary[name] = success_interval(values)
+        elif name == "spl":
+            summary[name] = spl_interval(values, np.random.default_rng(seed))
         elif name in _UNIT_METRICS:
             summary[name] = unit_interval(values, np.random.default_rng(seed))
         else:

@@ -27,7 +27,8 @@ STRIP = 6  # pictures of a film strip
 _MAP_SIZE = (720, 560)
 _THUMB = (320, 240)
 _COLUMNS = (
-    "success", "spl", "soft_spl", "distance_to_goal", "path_length", "shortest", "collisions", "ndtw", "coverage", "time",
+    "success", "spl", "soft_spl", "distance_to_goal", "path_length", "shortest", "collisions", "ndtw", "coverage",
+    "time",
 )
 _EMBEDDED_VIDEO = 24_000_000  # bytes; a larger one stays a file beside the page
 

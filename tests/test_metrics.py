@@ -21,6 +21,7 @@ from sim_envs.metrics import (
     ndtw,
     paired_comparison,
     sign_test,
+    spl_interval,
     success_interval,
     summarise,
     unit_interval,
@@ -179,6 +180,18 @@ def test_few_values_make_no_false_promise() -> None:
             bootstrap_interval(bad, np.random.default_rng(0))
     with pytest.raises(ValueError, match="level"):
         success_interval([1.0], level=95)
+
+
+def test_spl_without_a_failure_allows_for_unseen_ones() -> None:
+    rng = np.random.default_rng(0)
+    values = np.full(20, 0.95)
+    values[0] = 0.9
+    sure = spl_interval(values, rng)
+    assert sure.low == pytest.approx(values.mean() * (1 - 0.1611), abs=1e-4) and sure.high == pytest.approx(0.95)
+    values[0] = 0.0  # now the bootstrap knows failures by itself
+    assert spl_interval(values, np.random.default_rng(1)) == bootstrap_interval(values, np.random.default_rng(1))
+    assert spl_interval(np.zeros(20), rng).high == pytest.approx(0.1611, abs=1e-4)
+    assert spl_interval(np.ones(20), rng).low == pytest.approx(1 - 0.1611, abs=1e-4)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
