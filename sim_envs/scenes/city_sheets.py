@@ -1,0 +1,114 @@
+"""Sheets: quads drawn on the plan's drawing board, gathered per material and bent into the world."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+
+from sim_envs.scenes.builder import MeshBuilder
+from sim_envs.scenes.city_plan import Bend, Edge
+from sim_envs.scenes.shapes import Shape
+
+PIECE = 8.0  # m; longer pieces are cut, so that they can follow a bend
+_SPLIT = np.array([[0, 1, 2], [0, 2, 3]])
+
+
+@dataclass
+class Sheets:
+    """Quads wait here until `flush` hands them to the builder, whose current instance they then belong to."""
+
+    builder: MeshBuilder
+    bend: Bend
+    _waiting: dict[int, list[np.ndarray]] = field(default_factory=dict)  # material -> [N, 4, 5] x y z u v
+
+    def quads(self, material: int, corners: np.ndarray, uv: np.ndarray) -> None:
+        """Quads of corners [N, 4, 3], counter-clockwise from outside, with texture coordinates [N, 4, 2]."""
+        self._waiting.setdefault(material, []).append(np.concatenate([corners, uv], axis=-1).reshape(-1, 4, 5))
+
+    def flush(self) -> None:
+        for material, waiting in self._waiting.items():
+            rows = np.concatenate(waiting)
+            points = np.concatenate([self.bend(rows[..., :2]), rows[..., 2:3]], axis=-1)
+            count = len(rows)
+            faces = (4 * np.arange(count)[:, None, None] + _SPLIT).reshape(-1, 3)
+            flat = points.reshape(-1, 3)
+            corners = flat[faces]
+            area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+            uv = rows[..., 3:].reshape(-1, 2)[faces]
+            keep = area > 1e-6
+            self.builder.add(Shape(flat, faces[keep], uv[keep]), material)
+        self._waiting.clear()
+
+    def floor(
+        self, material: int, x0: float, y0: float, x1: float, y1: float, z: float, piece: float = PIECE
+    ) -> None:
+        """A level rectangle of the board, textured by its coordinates in metres."""
+        if x1 - x0 < 1e-6 or y1 - y0 < 1e-6:
+            return
+        xs, ys = cuts(x0, x1, piece), cuts(y0, y1, piece)
+        low = np.stack(np.meshgrid(xs[:-1], ys[:-1]), axis=-1).reshape(-1, 2)
+        high = np.stack(np.meshgrid(xs[1:], ys[1:]), axis=-1).reshape(-1, 2)
+        plan = np.stack([low, np.stack([high[:, 0], low[:, 1]], 1), high, np.stack([low[:, 0], high[:, 1]], 1)], 1)
+        self.quads(material, np.concatenate([plan, np.full((len(low), 4, 1), z)], axis=-1), plan)
+
+    def wall(
+        self, material: int, start: Sequence[float], end: Sequence[float], bottom: float, top: float,
+        u: tuple[float, float] | None = None, v: tuple[float, float] | None = None,
+    ) -> None:
+        """An upright strip from start to end, its outside to the right of the way. u, v: metres unless given."""
+        length = float(np.hypot(end[0] - start[0], end[1] - start[1]))
+        (u0, u1), (v0, v1) = u or (0.0, length), v or (bottom, top)
+        at = cuts(0.0, 1.0, PIECE / max(length, 1e-9))
+        line = np.asarray(start)[:2] + at[:, None] * (np.asarray(end)[:2] - np.asarray(start)[:2])
+        us = u0 + at * (u1 - u0)
+        a, b = line[:-1], line[1:]
+        corners = np.stack([_lift(a, bottom), _lift(b, bottom), _lift(b, top), _lift(a, top)], axis=1)
+        low, high = np.full(len(a), v0), np.full(len(a), v1)
+        uv = np.stack([
+            np.stack([us[:-1], low], 1), np.stack([us[1:], low], 1), np.stack([us[1:], high], 1),
+            np.stack([us[:-1], high], 1),
+        ], axis=1)
+        self.quads(material, corners, uv)
+
+    def block(
+        self, side: int, top: int, x0: float, y0: float, x1: float, y1: float, z0: float, z1: float,
+        piece: float = PIECE,
+    ) -> None:
+        """A closed upright body over a rectangle of the board, without a bottom."""
+        ring = [(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)]
+        for a, b in pairwise(ring):
+            self.wall(side, a, b, z0, z1)
+        self.floor(top, x0, y0, x1, y1, z1, piece)
+
+    def strip(
+        self, material: int, edge: Edge, t: Sequence[float] | np.ndarray, d: tuple[float, float],
+        z: tuple[np.ndarray | float, np.ndarray | float],
+    ) -> None:
+        """A band along a kerb between stations t, from d[0] to d[1], with heights z at the two sides."""
+        stations = np.asarray(t, dtype=np.float64)
+        if len(stations) < 2 or stations[-1] - stations[0] < 1e-6:
+            return
+        near, far = edge.point(stations, d[0]), edge.point(stations, d[1])
+        low = np.column_stack([near, np.broadcast_to(z[0], len(stations))])
+        high = np.column_stack([far, np.broadcast_to(z[1], len(stations))])
+        corners = np.stack([low[:-1], low[1:], high[1:], high[:-1]], axis=1)
+        self.quads(material, corners, corners[..., :2])
+
+    def fan(self, material: int, middle: np.ndarray, rim: np.ndarray, z: float) -> None:
+        """Level triangles from a point [2] to a counter-clockwise line [K, 2] around it."""
+        a, b = rim[:-1], rim[1:]
+        centre = np.broadcast_to(middle, a.shape)
+        plan = np.stack([centre, a, b, b], axis=1)
+        self.quads(material, np.concatenate([plan, np.full((len(a), 4, 1), z)], axis=-1), plan)
+
+
+def cuts(low: float, high: float, piece: float) -> np.ndarray:
+    """Stations from low to high, at most `piece` apart."""
+    return np.linspace(low, high, max(1, int(np.ceil((high - low) / piece - 1e-6))) + 1)
+
+
+def _lift(points: np.ndarray, z: float) -> np.ndarray:
+    return np.column_stack([points, np.full(len(points), z)])
