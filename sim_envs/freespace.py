@@ -19,8 +19,8 @@ from sim_envs.simulator import SceneError
 CORNERS = ((1, 1), (-1, 1), (-1, -1), (1, -1))  # after DIRECTIONS, the other four neighbours: bits 4..7 of `edges`
 MINIMUM_ISLAND = 1.0  # m^2
 MINIMUM_SHARE = 0.02  # of the largest island
-_HALF_DIAGONAL = 0.7072  # cells
-_SLACK = 0.35  # cells, bounds the error of distances carried from cell to cell
+HALF_DIAGONAL = 0.7072  # cells
+SLACK = 0.35  # cells, bounds the error of distances carried from cell to cell
 
 
 class Freespace(NamedTuple):
@@ -72,6 +72,7 @@ def build_freespace(surfaces: Surfaces, footprint: Footprint) -> Freespace:
     space.component[:] = renumber[space.component]
     space.central[:] = space.component >= 0
     _label_rims(space)
+    _forget_enclosed(space, owner)
     return space
 
 
@@ -195,13 +196,13 @@ def _distances(column, links, owner, borders, nx, cell, cap):  # type: ignore[no
 def _near_borders(column, links, owner, borders, distance, nx, cell, radius):  # type: ignore[no-untyped-def]
     """For nodes whose distance is about the radius: all borders that decide whether a point of the cell is free."""
     count = len(column)
-    reach = radius + _HALF_DIAGONAL * cell
+    reach = radius + HALF_DIAGONAL * cell
     side = int(2 * reach / cell) + 5
     start, near = np.zeros(count + 1, np.int32), np.empty(1024, np.int32)
     queue, stamp = np.empty(side * side * 8, np.int32), np.full(count, -1, np.int32)
     total = 0
     for node in range(count):
-        below, above = radius - 1.3 * cell, radius + (_HALF_DIAGONAL + _SLACK) * cell
+        below, above = radius - 1.3 * cell, radius + (HALF_DIAGONAL + SLACK) * cell
         if below <= distance[node] <= above:
             x, y = (column[node] % nx + 0.5) * cell, (column[node] // nx + 0.5) * cell
             queue[0], stamp[node] = node, node
@@ -233,7 +234,7 @@ def _near_borders(column, links, owner, borders, distance, nx, cell, radius):  #
 def is_clear(space, node, x, y):  # type: ignore[no-untyped-def]
     """Whether a point (m from the grid's corner) of the node's cell keeps the radius from every border."""
     distance = space.distance[node]
-    if distance > space.radius + (_HALF_DIAGONAL + _SLACK) * space.cell:
+    if distance > space.radius + (HALF_DIAGONAL + SLACK) * space.cell:
         return True
     if distance < space.radius - 1.3 * space.cell:
         return False
@@ -247,7 +248,7 @@ def is_clear(space, node, x, y):  # type: ignore[no-untyped-def]
 def _is_edge_clear(space, node, other, dx, dy):  # type: ignore[no-untyped-def]
     """Whether the straight line between the middles of two neighbours keeps the radius."""
     length = math.sqrt(dx * dx + dy * dy) * space.cell
-    if space.distance[node] + space.distance[other] - length - 2 * _SLACK * space.cell >= 2 * space.radius:
+    if space.distance[node] + space.distance[other] - length - 2 * SLACK * space.cell >= 2 * space.radius:
         return True
     x, y = (space.column[node] % space.nx + 0.5) * space.cell, (space.column[node] // space.nx + 0.5) * space.cell
     samples = 2 * int(math.ceil(length / min(space.cell / 2, space.radius / 4) / 2)) + 1
@@ -301,10 +302,48 @@ def _islands(space):  # type: ignore[no-untyped-def]
 def _label_rims(space):  # type: ignore[no-untyped-def]
     """Cells whose middle is too near a border, but some points of which may not be, join the island beside them."""
     for node in range(len(space.column)):
-        if space.central[node] or space.distance[node] < space.radius - (_HALF_DIAGONAL + _SLACK) * space.cell:
+        if space.central[node] or space.distance[node] < space.radius - (HALF_DIAGONAL + SLACK) * space.cell:
             continue
         for direction in range(8):
             other = neighbour(space.links, node, direction)
             if other >= 0 and space.central[other]:
                 space.component[node] = space.component[other]
                 break
+
+
+@njit(cache=True, nogil=True)
+def _forget_enclosed(space, owner):  # type: ignore[no-untyped-def]
+    """Distance 0 for floor no kept island leads to, not even for a robot without size: the insides of solid things."""
+    count = len(space.column)
+    reached, stack, size = space.central.copy(), np.empty(count, np.int32), 0
+    for node in range(count):
+        if reached[node]:
+            stack[size] = node
+            size += 1
+    while size > 0:
+        size -= 1
+        node = stack[size]
+        for direction in range(4):
+            other = space.links[node, direction]
+            if other >= 0 and not reached[other] and not _is_parted(space, owner, node, other):
+                reached[other] = True
+                stack[size] = other
+                size += 1
+    for node in range(count):
+        if not reached[node]:
+            space.distance[node] = 0.0
+
+
+@njit(cache=True, nogil=True)
+def _is_parted(space, owner, node, other):  # type: ignore[no-untyped-def]
+    """Whether an obstacle in one of two neighbouring cells lies across the line between their middles."""
+    x, y = (space.column[node] % space.nx + 0.5) * space.cell, (space.column[node] // space.nx + 0.5) * space.cell
+    to_x = (space.column[other] % space.nx + 0.5) * space.cell
+    to_y = (space.column[other] // space.nx + 0.5) * space.cell
+    for here in (node, other):
+        for k in range(owner[here], owner[here + 1]):
+            border = space.borders[k]
+            if (border[0] <= max(x, to_x) and border[2] >= min(x, to_x) and border[1] <= max(y, to_y)
+                    and border[3] >= min(y, to_y)):
+                return True
+    return False

@@ -9,8 +9,8 @@ from numba import njit
 
 from sim_envs.motion import height_at, visible, walk
 
-_ROUNDS = 8
-_BISECTIONS = 6
+_CHOPS = 2  # rounds of corner cutting; each quarters what an arc is overestimated by
+_GAIN = 1e-3  # least part of the length worth another round
 
 
 @njit(cache=True, nogil=True)
@@ -47,20 +47,16 @@ def _leap(space, nodes, points, count):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _slide(space, nodes, points, k):  # type: ignore[no-untyped-def]
-    """Pull corner k towards the straight line between its neighbours, as far as both stay in sight."""
-    a_x, a_y = points[k - 1]
-    b_x, b_y = points[k + 1]
+def _pull(space, nodes, points, k, along, other):  # type: ignore[no-untyped-def]
+    """Move corner k along its straight piece to point `along`, as far as point `other` stays in sight: never longer."""
     x, y = points[k]
-    span = (b_x - a_x) ** 2 + (b_y - a_y) ** 2
-    t = 0.5 if span == 0 else min(max(((x - a_x) * (b_x - a_x) + (y - a_y) * (b_y - a_y)) / span, 0.0), 1.0)
-    aim_x, aim_y = a_x + t * (b_x - a_x), a_y + t * (b_y - a_y)
-    free, blocked = 0.0, 1.0
-    for _ in range(_BISECTIONS):
+    piece = math.hypot(points[along, 0] - x, points[along, 1] - y)
+    start, free, blocked = nodes[k], 0.0, 1.0
+    while (blocked - free) * piece > space.cell / 8:
         part = (free + blocked) / 2
-        to_x, to_y = x + part * (aim_x - x), y + part * (aim_y - y)
-        node = visible(space, nodes[k - 1], a_x, a_y, to_x, to_y)
-        if node >= 0 and visible(space, node, to_x, to_y, b_x, b_y) == nodes[k + 1]:
+        to_x, to_y = x + part * (points[along, 0] - x), y + part * (points[along, 1] - y)
+        node = walk(space, start, x, y, to_x, to_y)
+        if node >= 0 and visible(space, node, to_x, to_y, points[other, 0], points[other, 1]) == nodes[other]:
             nodes[k], points[k, 0], points[k, 1] = node, to_x, to_y
             free = part
         else:
@@ -77,7 +73,8 @@ def _tighten(space, nodes, points, count):  # type: ignore[no-untyped-def]
             points[k:count - 1] = points[k + 1:count].copy()
             count -= 1
         else:
-            _slide(space, nodes, points, k)
+            _pull(space, nodes, points, k, k - 1, k + 1)
+            _pull(space, nodes, points, k, k + 1, k - 1)
             k += 1
     return count
 
@@ -118,15 +115,19 @@ def straighten(space, nodes, points):  # type: ignore[no-untyped-def]
     count = _leap(space, nodes, points, len(nodes))
     nodes, points = nodes[:count].copy(), points[:count].copy()
     length = np.inf
-    for turn in range(_ROUNDS):
-        count = _tighten(space, nodes, points, len(nodes))
-        nodes, points = nodes[:count], points[:count]
-        shorter = _length(points, count)
-        if count == 2 or shorter > 0.999 * length:
+    for _ in range(_CHOPS + 1):
+        before = np.inf
+        while True:
+            count = _tighten(space, nodes, points, len(nodes))
+            nodes, points = nodes[:count], points[:count]
+            shorter = _length(points, count)
+            if shorter > (1 - _GAIN) * before:
+                break
+            before = shorter
+        if count == 2 or shorter > (1 - _GAIN) * length:
             break
         length = shorter
-        if turn % 2 == 1:
-            nodes, points = _chop(space, nodes, points, count)
+        nodes, points = _chop(space, nodes, points, count)
     return nodes, points
 
 
