@@ -93,8 +93,8 @@ def make_explore(site: Site, variant: str, low: float, high: float) -> dict[str,
         if driven is not None and driven >= _LEAST_EXPLORED:
             return {"start": start, "goals": np.empty((0, 3)), "geodesic_distance": driven}
     raise EpisodeError(
-        f"scene {site.info.ref}: from {_TRIES} starts {EXPLORED_ENOUGH:.0%} of the floor could not be seen, or by driving "
-        f"less than {_LEAST_EXPLORED:g} m: choose a larger scene or a smaller robot"
+        f"scene {site.info.ref}: from {_TRIES} starts {EXPLORED_ENOUGH:.0%} of the floor could not be seen, or by "
+        f"driving less than {_LEAST_EXPLORED:g} m: choose a larger scene or a smaller robot"
     )
 
 

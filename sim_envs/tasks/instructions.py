@@ -166,7 +166,7 @@ class _Speaker:
             return [self._through(crossing, into)]
         if crossing.door is not None and left in PASSAGES and left != entered:
             before = doors_before(self.info, self.route, crossing)
-            if before < len(ORDINALS):
+            if before is not None and before < len(ORDINALS):
                 return [self.say("take", "go through") + f" the {ORDINALS[before]} door on your {side} into {into}"]
         options = [f"go through the {self._opening(crossing)} on your {side} into {into}"]
         if self._turn_of(crossing) is not None:

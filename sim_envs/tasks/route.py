@@ -22,6 +22,9 @@ _SWERVE = 0.35  # m; a way that strays less from a straight line counts as strai
 _ONE_TURN = 1.0  # m; bends closer together are one turn
 _AT_AN_END = 0.6  # m; a bend nearer to an end is part of setting off or of stopping
 _BRIEF = 0.4  # m; a shorter visit to a room is a brush with its border
+_THICKEST_WALL = 0.8  # m; a longer way outside every room leads outside
+_DOOR_ASIDE = 2.5  # m from the way to a door that is counted as passed
+_JUST_BESIDE = 0.7  # m
 _DOORWAY = 0.8  # m from the middle of a door at which a way goes through it
 
 
@@ -86,22 +89,17 @@ def analyse(info: SceneInfo, path: np.ndarray) -> Route:
 
 
 def _steady(rooms: np.ndarray, arc: np.ndarray) -> np.ndarray:
-    """Rooms without brief visits (doorways lie in no room, ways brush along borders)."""
-    steady = rooms.copy()
+    """Rooms without doorways, which lie in no room, and without brief visits (ways brush along borders)."""
     starts = [0, *(np.flatnonzero(np.diff(rooms)) + 1), len(rooms)]
-    pieces = list(itertools.pairwise(starts))
-    previous = -1
-    for a, b in pieces:
-        brief = arc[min(b, len(arc) - 1)] - arc[a] < _BRIEF
-        if previous >= 0 and (rooms[a] < 0 or brief) and b < len(rooms):
-            steady[a:b] = previous
-        previous = int(steady[a]) if steady[a] >= 0 else previous
-    if rooms[0] < 0 and (steady >= 0).any():
-        first = int(np.argmax(steady >= 0))
-        if arc[first] < _BRIEF:
-            steady[:first] = steady[first]
-    if steady[-1] < 0 and previous >= 0 and arc[-1] - arc[np.flatnonzero(steady >= 0)[-1]] < _BRIEF:
-        steady[np.flatnonzero(steady >= 0)[-1]:] = previous
+    pieces = [(a, b, int(rooms[a]), float(arc[min(b, len(arc) - 1)] - arc[a])) for a, b in itertools.pairwise(starts)]
+    lasting = [room for _, _, room, length in pieces if length >= _BRIEF]
+    if not lasting:
+        return np.full(len(rooms), rooms[-1])
+    steady, current = rooms.copy(), lasting[0]  # a brief beginning counts to what follows
+    for a, b, room, length in pieces:
+        doorway = room < 0 and length < _THICKEST_WALL
+        current = current if length < _BRIEF or doorway else room
+        steady[a:b] = current
     return steady
 
 
@@ -175,11 +173,14 @@ def passings(info: SceneInfo, route: Route, things: list[Instance]) -> list[Pass
     return sorted(found, key=lambda p: p.at)
 
 
-def doors_before(info: SceneInfo, route: Route, crossing: Crossing) -> int:
-    """How many doors on the same side the route passes in the room it leaves, before it takes the crossing's door."""
+def doors_before(info: SceneInfo, route: Route, crossing: Crossing) -> int | None:
+    """How many doors on the same side the route passes in the room it leaves, before it takes the crossing's door.
+
+    None when that is unclear: one is just beside the place where the route enters that room.
+    """
     assert crossing.door is not None
     entered_at = max((c.at for c in route.crossings if c.at < crossing.at), default=0.0)
-    here = (route.arc >= entered_at + 0.3) & (route.arc <= crossing.at - 0.5)
+    here = (route.arc >= entered_at) & (route.arc <= crossing.at - 0.5)
     if not here.any():
         return 0
     points, arc = route.points[here], route.arc[here]
@@ -190,11 +191,15 @@ def doors_before(info: SceneInfo, route: Route, crossing: Crossing) -> int:
             continue
         away = np.linalg.norm(points[:, :2] - door.position, axis=1)
         nearest = int(away.argmin())
-        if away[nearest] > 2.5 or nearest in (0, len(points) - 1):
+        if away[nearest] > _DOOR_ASIDE or nearest == len(points) - 1:
             continue
         dx, dy = door.position - points[nearest, :2]
         bearing = math.remainder(math.atan2(dy, dx) - route.heading(float(arc[nearest])), math.tau)
-        count += int(side == ("left" if bearing > 0 else "right"))
+        if side != ("left" if bearing > 0 else "right"):
+            continue
+        if arc[nearest] - entered_at < _JUST_BESIDE:
+            return None
+        count += 1
     return count
 
 
