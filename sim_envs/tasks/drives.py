@@ -105,8 +105,10 @@ def _expert_exploration(site: Site, start: Pose) -> float | None:
     coverage.update(x, y, yaw)
     driven = 0.0
     while coverage.fraction < EXPLORED_ENOUGH:
-        unseen = coverage.unseen
-        goals = np.column_stack([unseen, np.full(len(unseen), start.z)])
+        edge = coverage.frontier  # every way to unseen floor enters it here
+        goals = np.column_stack([edge, np.full(len(edge), start.z)])
+        if not len(goals):
+            return None
         way = site.simulator.geodesic(np.array([x, y, start.z]), goals)
         if not math.isfinite(way.distance):
             return None
