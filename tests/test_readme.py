@@ -101,7 +101,7 @@ def test_command_line_examples_run(block: str, tmp_path: Path) -> None:
     for command in block.splitlines():
         if command.startswith("nav-foundation "):
             told = run(with_few_episodes(command), tmp_path)
-            assert told.strip()
+            assert told.strip() or " > " in command
             for written in re.findall(r"(?:--json|--out|>) (\S+)", command):
                 assert (tmp_path / written).stat().st_size > 0
             for folder in re.findall(r"--report (\S+)", command):
