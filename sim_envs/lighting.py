@@ -21,8 +21,9 @@ _RAY_BUDGET = 1_800_000  # 0.2 to 0.4 s on one core
 _MOST_RAYS, _FEWEST_RAYS = 48, 12  # per point; with fewer than the fewest, light by direction alone looks better
 _CHUNK = 1 << 17  # rays cast at once
 _LIFT, _INSET = 0.012, 0.03  # m off the face and towards its middle, so as not to start inside a neighbour
+_SIDE = 0.12  # how much more light comes from +x than from the side, so that walls that meet differ
 _BOUNCE = 0.5  # part of its colour that a near thing lends to the light
-_CONTACT = 0.55  # light where two things touch, relative to the open surface around
+_CONTACT = 0.65  # light where two things touch, relative to the open surface around
 _CELL = 0.03  # m within which corners of like normals share their light
 
 
@@ -46,12 +47,24 @@ def prepare(mesh: SceneMesh) -> SceneMesh:
     if not _wants_rays(mesh):
         return mesh
     around = _surroundings(mesh.light)
-    triangles = mesh.triangles.astype(np.float64)
+    near = _near_rooms(mesh)
+    triangles = mesh.triangles[near].astype(np.float64)
     normal = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
     area = float(np.linalg.norm(normal, axis=1).sum()) / 2
-    most = max(20_000, min(len(mesh.faces), 120_000))  # faces added
+    most = max(25_000, min(len(mesh.faces), 120_000))  # faces added
     # A right-angled triangle has at most a quarter of its longest edge squared; halving leaves about half of that.
-    return tessellate(mesh, max(around.edge, math.sqrt(8.0 * area / most)))
+    return tessellate(mesh, max(around.edge, math.sqrt(8.0 * area / most)), meet=around.edge / 2, where=near)
+
+
+def _near_rooms(mesh: SceneMesh) -> np.ndarray:
+    """[F] bool: faces that reach into the house, if there is one; its garden is far larger and never entered."""
+    if not mesh.rooms:
+        return np.ones(len(mesh.faces), bool)
+    outlines = np.concatenate([room.outline for room in mesh.rooms])
+    corners = mesh.triangles[..., :2]
+    return (
+        (corners.max(axis=1) > outlines.min(axis=0) - 0.5) & (corners.min(axis=1) < outlines.max(axis=0) + 0.5)
+    ).all(axis=1)
 
 
 def _surroundings(light: Light) -> _Surroundings:
@@ -65,9 +78,14 @@ def _wants_rays(mesh: SceneMesh) -> bool:
 
 def ambient_by_direction(light: Light, normal: np.ndarray) -> np.ndarray:
     """[F] float32 light from everywhere on faces of normals [F, 3] that nothing is near to."""
+    bias = _surroundings(light).up * normal[:, 2] + _SIDE * normal[:, 0]
+    return (_strength(light) * (1.0 + 2 / 3 * bias)).astype(np.float32)
+
+
+def _strength(light: Light) -> float:
+    """Light along one level ray, such that an open floor gets what the scene says."""
     strength = light.sky_strength + (light.sun_strength if light.indoor else 0.0)
-    up = _surroundings(light).up
-    return (strength * (1.0 + (2 / 3) * (up * normal[:, 2] + 0.12 * normal[:, 0]))).astype(np.float32)
+    return strength / (1.0 + 2 / 3 * _surroundings(light).up)
 
 
 def bake(mesh: SceneMesh, rays: EmbreeMesh | None) -> np.ndarray:
@@ -82,7 +100,7 @@ def bake(mesh: SceneMesh, rays: EmbreeMesh | None) -> np.ndarray:
     if count < _FEWEST_RAYS:
         return flat.astype(np.float32)
     light, buried = _look_around(points, normals, count, mesh, rays, normal)
-    return _without_buried(light[corner_of], buried[corner_of])
+    return _smoothed(_without_buried(light[corner_of], buried[corner_of]), corner_of)
 
 
 def _shared_corners(mesh: SceneMesh, normal: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -111,7 +129,6 @@ def _look_around(
     atlas, texture_of = material_textures(mesh)
     colour = atlas.means[texture_of[mesh.material]] * corner_colours(mesh).mean(axis=1)
     glow = np.array([material.emission for material in mesh.materials], np.float32)[mesh.material]
-    strength = mesh.light.sky_strength + (mesh.light.sun_strength if mesh.light.indoor else 0.0)
     fan = cosine_fan(count)
     light, buried = np.empty((len(points), 3), np.float32), np.empty(len(points), bool)
     step = max(1, _CHUNK // count)
@@ -122,7 +139,7 @@ def _look_around(
         _gather(
             hits.face, hits.distance, directions, count, colour, glow, face_normal, around.reach, around.sky,
             around.up, light[part], buried[part])
-    return light * np.float32(strength), buried
+    return light * np.float32(_strength(mesh.light)), buried
 
 
 def cosine_fan(count: int) -> np.ndarray:
@@ -165,7 +182,7 @@ def _gather(
         total = np.zeros(3)
         inside = 0
         for row in range(k * count, (k + 1) * count):
-            arriving = 1.0 + up * directions[row, 2] + 0.12 * directions[row, 0]
+            arriving = 1.0 + up * directions[row, 2] + _SIDE * directions[row, 0]
             hit = face[row]
             if hit < 0:
                 total += arriving * sky
@@ -190,3 +207,12 @@ def _without_buried(light: np.ndarray, buried: np.ndarray) -> np.ndarray:
     number = free.sum(axis=1, keepdims=True)
     mean = (light * free).sum(axis=1, keepdims=True) / np.maximum(number, 1.0)
     return np.where((number > 0) & buried[..., None], _CONTACT * mean, light).astype(np.float32)
+
+
+def _smoothed(light: np.ndarray, corner_of: np.ndarray) -> np.ndarray:
+    """Light [F, 3, 3] of corners drawn half-way to that of the faces around, the same for all that share a corner."""
+    around = (light + light.mean(axis=1, keepdims=True)) / 2
+    owner = corner_of.reshape(-1)
+    number = np.bincount(owner)
+    means = [np.bincount(owner, around[..., channel].reshape(-1)) / number for channel in range(3)]
+    return np.stack(means, axis=-1)[corner_of].astype(np.float32)

@@ -168,7 +168,7 @@ def shade_hits(
         b0 = np.float32(1.0) - b1 - b2
         out = pixel[i]
         red = green = blue = np.float32(1.0)
-        texture = np.int64(records[f, _TEXTURE])
+        texture = int(records[f, _TEXTURE])
         if texture != WHITE:
             slope = abs(
                 records[f, _NORMAL] * directions[i, 0] + records[f, _NORMAL + 1] * directions[i, 1]

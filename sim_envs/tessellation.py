@@ -2,48 +2,137 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sim_envs.mesh import SceneMesh
 
+_MILLIMETRE = 1000.0  # per metre: corners this near to an edge lie on it
+_BITS = 21  # of one coordinate in such steps: 2 km
 
-def tessellate(mesh: SceneMesh, longest_edge: float) -> SceneMesh:
+
+@dataclass(frozen=True)
+class _Pieces:
+    """Triangles on their way; all arrays have one row per triangle."""
+
+    corners: np.ndarray  # [F, 3, 3] float32
+    uv: np.ndarray  # [F, 3, 2] float32
+    colours: np.ndarray  # [F, 3, 3] float32, 0..255
+    face: np.ndarray  # [F] int64, the face of the mesh they are part of
+
+    def take(self, rows: np.ndarray) -> _Pieces:
+        return _Pieces(self.corners[rows], self.uv[rows], self.colours[rows], self.face[rows])
+
+    @staticmethod
+    def join(parts: list[_Pieces]) -> _Pieces:
+        return _Pieces(
+            np.concatenate([p.corners for p in parts]), np.concatenate([p.uv for p in parts]),
+            np.concatenate([p.colours for p in parts]), np.concatenate([p.face for p in parts]))
+
+    def split(self, first: np.ndarray, at: np.ndarray) -> _Pieces:
+        """Both parts of each triangle, cut from the point `at` [F], 0 to 1, of the edge from corner `first` [F]."""
+        return _Pieces(
+            _cut(self.corners, first, at), _cut(self.uv, first, at), _cut(self.colours, first, at),
+            np.repeat(self.face, 2))
+
+
+def tessellate(
+    mesh: SceneMesh, longest_edge: float, *, meet: float = math.inf, where: np.ndarray | None = None,
+) -> SceneMesh:
     """The same surfaces with no edge longer than `longest_edge` metres.
 
-    Whether and where an edge is split depends on that edge alone, so neighbours that shared it still fit together.
+    Axis-aligned edges longer than `meet` metres are first cut where a corner of another face lies on them. After that,
+    whether and where an edge is cut depends on that edge alone: neighbours that fit together go on doing so, and share
+    the light of their corners. `where` [F] bool leaves all other faces as they are.
     """
-    corners, uv = mesh.triangles, mesh.uv
-    colours = None if mesh.colours is None else mesh.colours.astype(np.float32)
-    face = np.arange(len(corners))
-    kept: list[tuple[np.ndarray, ...]] = []
-    pieces = (corners, uv, face) if colours is None else (corners, uv, face, colours)
-    while len(pieces[0]):
-        edges = pieces[0][:, [1, 2, 0]].astype(np.float64) - pieces[0]
-        lengths = np.einsum("fkc,fkc->fk", edges, edges)
-        long = lengths.max(axis=1) > longest_edge**2
-        kept.append(tuple(piece[~long] for piece in pieces))
-        first = lengths[long].argmax(axis=1)
-        pieces = tuple(_halve(piece[long], first) for piece in pieces)
-    if len(kept) == 1:
+    colours = np.zeros((len(mesh.faces), 3, 3), np.float32) if mesh.colours is None else mesh.colours.astype(np.float32)
+    pieces = _Pieces(mesh.triangles, mesh.uv, colours, np.arange(len(mesh.faces)))
+    chosen = np.ones(len(mesh.faces), bool) if where is None else where
+    cut = pieces.take(chosen)
+    if math.isfinite(meet):
+        cut = _cut_at_corners(cut, meet)
+    pieces = _Pieces.join([pieces.take(~chosen), _cut_long_edges(cut, longest_edge)])
+    count = len(pieces.face)
+    if count == len(mesh.faces):
         return mesh
-    corners, uv, face, *rest = (np.concatenate(parts) for parts in zip(*kept))
-    order = np.argsort(face, kind="stable")  # neighbours in the mesh stay neighbours in memory
-    count = len(face)
+    pieces = pieces.take(np.argsort(pieces.face, kind="stable"))  # neighbours in the mesh stay neighbours in memory
     return replace(
-        mesh, vertices=corners[order].reshape(-1, 3), faces=np.arange(3 * count, dtype=np.int32).reshape(count, 3),
-        uv=uv[order], material=mesh.material[face[order]], instance=mesh.instance[face[order]],
-        colours=np.rint(rest[0][order]).astype(np.uint8) if rest else None,
+        mesh, vertices=pieces.corners.reshape(-1, 3), faces=np.arange(3 * count, dtype=np.int32).reshape(count, 3),
+        uv=pieces.uv, material=mesh.material[pieces.face], instance=mesh.instance[pieces.face],
+        colours=None if mesh.colours is None else np.rint(pieces.colours).astype(np.uint8),
     )
 
 
-def _halve(values: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """Both halves of triangles split in the middle of the edge from corner `first`; per-face values are repeated."""
-    if values.ndim == 1:
-        return np.repeat(values, 2)
-    rows = np.arange(len(values))
+def _edges(corners: np.ndarray) -> np.ndarray:
+    """[F, 3, 3] float64 vectors along the edges that start at each corner."""
+    return corners[:, [1, 2, 0]].astype(np.float64) - corners
+
+
+def _cut(values: np.ndarray, first: np.ndarray, at: np.ndarray) -> np.ndarray:
+    rows, at = np.arange(len(values)), at.astype(np.float32)[:, None]
     a, b, c = (values[rows, (first + k) % 3] for k in range(3))
-    middle = (a + b) * np.float32(0.5)
-    halves = np.stack([np.stack([a, middle, c], axis=1), np.stack([middle, b, c], axis=1)], axis=1)
-    return halves.reshape(-1, *values.shape[1:])
+    # Written so that both triangles at an edge get the same bits, whichever way round they see it.
+    middle = np.where(a == b, a, (np.float32(1.0) - at) * a + at * b)
+    return np.stack([np.stack([a, middle, c], axis=1), np.stack([middle, b, c], axis=1)], axis=1).reshape(
+        -1, *values.shape[1:])
+
+
+def _cut_long_edges(pieces: _Pieces, longest: float) -> _Pieces:
+    kept = []
+    while len(pieces.face):
+        squares = (_edges(pieces.corners) ** 2).sum(axis=2)
+        long = squares.max(axis=1) > longest**2
+        kept.append(pieces.take(~long))
+        first = squares[long].argmax(axis=1)
+        pieces = pieces.take(long).split(first, np.full(len(first), 0.5))
+    return _Pieces.join(kept)
+
+
+def _cut_at_corners(pieces: _Pieces, shortest: float) -> _Pieces:
+    """Cut axis-aligned edges longer than `shortest` metres where corners of other triangles lie on them."""
+    if not len(pieces.face):
+        return pieces
+    low = pieces.corners.reshape(-1, 3).min(axis=0).astype(np.float64)
+    if np.ptp(pieces.corners.reshape(-1, 3), axis=0).max() * _MILLIMETRE >= 2**_BITS - 2:
+        return pieces
+    steps = _steps(pieces.corners.reshape(-1, 3), low)
+    lines = [np.unique(_word(steps, axis)) for axis in range(3)]
+    kept = []
+    while len(pieces.face):
+        edges = _edges(pieces.corners)
+        first = np.full(len(edges), -1)
+        at = np.zeros(len(edges))
+        for axis, line in enumerate(lines):
+            across = np.abs(np.delete(edges, axis, axis=2)).max(axis=2)
+            row, start = np.nonzero((across < 1e-5) & (np.abs(edges[:, :, axis]) > shortest) & (first < 0)[:, None])
+            part, found = _corner_on_edge(pieces.corners, row, start, axis, low, line)
+            first[row[found]], at[row[found]] = start[found], part[found]
+        cut = first >= 0
+        kept.append(pieces.take(~cut))
+        pieces = pieces.take(cut).split(first[cut], at[cut])
+    return _Pieces.join(kept)
+
+
+def _corner_on_edge(
+    corners: np.ndarray, row: np.ndarray, start: np.ndarray, axis: int, low: np.ndarray, line: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where along edges, 0 to 1, the middlemost corner on them lies, and whether there is any."""
+    a, b = corners[row, start], corners[row, (start + 1) % 3]
+    ends = np.sort(np.stack([_word(_steps(a, low), axis), _word(_steps(b, low), axis)]), axis=0)
+    after, before = np.searchsorted(line, ends[0] + 2), np.searchsorted(line, ends[1] - 1)
+    found = before > after
+    middle = line[np.minimum((after + before) // 2, len(line) - 1)] & (2**_BITS - 1)
+    position = middle / _MILLIMETRE + low[axis]
+    return (position - a[:, axis]) / np.where(found, b[:, axis].astype(np.float64) - a[:, axis], 1.0), found
+
+
+def _steps(points: np.ndarray, low: np.ndarray) -> np.ndarray:
+    return np.rint((points - low) * _MILLIMETRE).astype(np.int64)
+
+
+def _word(steps: np.ndarray, axis: int) -> np.ndarray:
+    """One integer per point that sorts by line along `axis` first and by place on that line second."""
+    others = [k for k in range(3) if k != axis]
+    return (steps[:, others[0]] << 2 * _BITS) | (steps[:, others[1]] << _BITS) | steps[:, axis]
