@@ -9,8 +9,12 @@ from sim_envs.scenes.builder import MeshBuilder
 from sim_envs.scenes.house_garden import build_garden, daylight
 from sim_envs.scenes.house_looks import Looks
 from sim_envs.scenes.house_plan import HousePlan, plan_house
+from sim_envs.scenes.house_rooms import furnish
 from sim_envs.scenes.house_shell import build_leaf, build_shell, hang_leaf
 from sim_envs.simulator import Door, Room
+
+
+_FIXTURES = ("wall tiles",)  # looks like a piece, but nobody would be sent to it
 
 
 def build_house(seed: int) -> SceneMesh:
@@ -30,6 +34,11 @@ def build_house(seed: int) -> SceneMesh:
             if leaf is not None:
                 build_leaf(leaf, looks, leaf_look, panels)
                 leaves.append(leaf)
+    for thing in furnish(plan, looks, sides, leaves, streams[3]):
+        is_object = thing.piece.category not in _FIXTURES
+        with builder.instance(thing.piece.category, is_object, thing.room), \
+                builder.at(thing.x, thing.y, thing.z, thing.yaw):
+            thing.piece.draw(builder)
     build_garden(plan, builder, streams[4])
     return builder.build(_rooms(plan), _doors(plan), daylight(streams[4]), navigation_cell=0.05)
 
