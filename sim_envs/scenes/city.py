@@ -14,11 +14,11 @@ from sim_envs.scenes.city_blocks import close_rim, fill_block
 from sim_envs.scenes.city_cars import make_cars
 from sim_envs.scenes.city_ground import lay_ground
 from sim_envs.scenes.city_looks import city_looks
-from sim_envs.scenes.city_plan import Edge, draw_plan
+from sim_envs.scenes.city_plan import draw_plan
 from sim_envs.scenes.city_sheets import Sheets
 from sim_envs.scenes.city_streetside import Scenery, furnish_edge
 from sim_envs.scenes.city_things import make_things
-from sim_envs.simulator import Room, SceneError
+from sim_envs.simulator import SceneError
 
 DEFAULT_SIZE = 200.0  # m
 _SMALLEST, _LARGEST = 90.0, 2000.0  # m
@@ -35,22 +35,20 @@ def build_city(seed: int, size: float | None = None) -> SceneMesh:
     plan = draw_plan(size, rng)
     builder = MeshBuilder()
     looks = city_looks(builder, rng)
-    sheets = Sheets(builder, plan.bend)
+    sheets = Sheets(builder, plan.bend, 5.0 if rich else 8.0)
     things, cars = make_things(looks, rng, rich), make_cars(looks, rich)
     scenery = Scenery(builder, plan.bend, looks, things, cars, 1.0 if rich else 0.7)
     rooms = lay_ground(plan, sheets, looks)
     edges = [edge for block in plan.blocks for edge in block.edges] + list(plan.rim)
-    for edge in edges:
-        furnish_edge(scenery, edge, _room_of(edge, plan.bend(edge.point(edge.length / 2, -1.0)), rooms), rng)
+    fronts = plan.bend(np.array([edge.point(edge.length / 2, -1.0) for edge in edges]))
+    streets = np.array([room.outline.mean(axis=0) for room in rooms])
+    for edge, front in zip(edges, fronts, strict=True):
+        nearest = int(np.argmin(np.hypot(*(streets - front).T)))  # the street an edge lies at, where it has several
+        furnish_edge(scenery, edge, nearest, rng)
     for block in plan.blocks:
         rooms += fill_block(block, sheets, scenery, len(rooms), rich, rng)
     close_rim(plan, sheets, scenery, rich, rng)
     return builder.build(rooms, light=_daylight(rng), navigation_cell=_cell(size))
-
-
-def _room_of(edge: Edge, point: np.ndarray, rooms: list[Room]) -> int:
-    """Index of the street in front of an edge; of the nearest one where the edge runs past a junction."""
-    return int(np.argmin([np.linalg.norm(room.outline.mean(axis=0) - point) for room in rooms]))
 
 
 def _cell(size: float) -> float:

@@ -84,7 +84,7 @@ def _terrace(
             alley = (x0, middle - _ALLEY / 2, x1, middle + _ALLEY / 2)
             halves = [(x0, y0, x1, alley[1]), (x0, alley[3], x1, y1)]
         rooms.append(_area(sheets, "alley", alley))
-        _ground(sheets, "pavement", scenery.looks.cobbles, _grown(alley, 0.1), first_room)
+        _ground(sheets, "pavement", scenery.looks.cobbles, alley, first_room)
         _alley_things(alley, scenery, first_room, rng)
     height = int(rng.integers(2, 6))
     for part in halves:
@@ -96,10 +96,6 @@ def _terrace(
             building = Building(lot, storeys, _style(scenery, rng), exposed, rng.random() < 0.7, hipped)
             raise_building(sheets, scenery.looks, building, rng, rich)
     return rooms
-
-
-def _grown(box: Box, by: float) -> Box:
-    return box[0] - by, box[1] - by, box[2] + by, box[3] + by
 
 
 def _alley_things(alley: Box, scenery: Scenery, room: int, rng: np.random.Generator) -> None:

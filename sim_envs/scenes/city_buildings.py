@@ -25,7 +25,7 @@ class Building:
     box: Box
     storeys: int  # above the ground floor
     style: int  # which of Looks.fronts
-    exposed: tuple[bool, bool, bool, bool]  # south, east, north, west: towards open ground
+    exposed: tuple[bool, ...]  # south, east, north, west: towards open ground
     shops: bool
     hipped: bool = False
 
@@ -51,16 +51,17 @@ def raise_building(
             if exposed:
                 units += _front(sheets, looks, building, start, end, rng, rich)
             else:
-                sheets.wall(looks.plain[building.style], start, end, 0.0, building.top + _PARAPET)
+                parapet = 0.0 if building.hipped else _PARAPET
+                sheets.wall(looks.plain[building.style], start, end, 0.0, building.top + parapet)
         _roof(sheets, looks, building, rng, rich)
         sheets.flush()
     awning = looks.awnings[int(rng.integers(len(looks.awnings)))]
-    for start, end in units:
+    for left, right in units:
         shop = int(rng.integers(len(SHOPS)))
         with sheets.builder.instance(SHOPS[shop], room=room):
-            sheets.wall(looks.shops[shop], start, end, _FOOT, GROUND_STOREY, (0.0, 1.0), (0.0, 1.0))
+            sheets.wall(looks.shops[shop], left, right, _FOOT, GROUND_STOREY, (0.0, 1.0), (0.0, 1.0))
             if rich and rng.random() < 0.4:
-                _awning(sheets, awning, start, end)
+                _awning(sheets, awning, left, right)
             sheets.flush()
 
 
@@ -77,8 +78,9 @@ def _front(
         looks.fronts[building.style], start, end, GROUND_STOREY, building.top,
         (shift, shift + bays / 4), (0.0, building.storeys / 4),
     )
-    sheets.wall(looks.trim, start, end, building.top, building.top + _PARAPET)
-    if rich:
+    if not building.hipped:
+        sheets.wall(looks.trim, start, end, building.top, building.top + _PARAPET)
+    if rich and not building.hipped:
         _cornice(sheets, looks.trim, a, b, building.top)
         if building.storeys >= 2 and rng.random() < 0.35:
             _balconies(sheets, looks, building, a, b, bays)
@@ -143,7 +145,7 @@ def _roof(sheets: Sheets, looks: Looks, building: Building, rng: np.random.Gener
     if building.hipped:
         hip_roof(sheets, looks.tiled_roofs[building.style % len(looks.tiled_roofs)], building.box, building.top)
         return
-    sheets.floor(looks.flat_roof, x0, y0, x1, y1, building.top, 1e9)
+    sheets.floor(looks.flat_roof, x0, y0, x1, y1, building.top, whole=True)
     if rich and min(x1 - x0, y1 - y0) > 8.0:  # stair heads and machines
         x, y = rng.uniform(x0 + 3, x1 - 3), rng.uniform(y0 + 3, y1 - 3)
         sheets.block(looks.plain[building.style], looks.flat_roof, x - 2, y - 2, x + 2, y + 2, building.top,

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sim_envs.scenes import shapes
 from sim_envs.scenes.city_looks import PAINT, Looks
 from sim_envs.scenes.city_things import Kit, Workbench
 from sim_envs.scenes.shapes import Shape
@@ -41,7 +40,7 @@ def make_cars(looks: Looks, rich: bool) -> tuple[Kit, ...]:
 
 
 def _car(looks: Looks, body: Body, rich: bool) -> Kit:
-    bench = Workbench()
+    bench = Workbench(rich)
     bench.add(PAINT, _hull(body, rich))
     bench.add(looks.glass, _glass_house(body))
     bench.add(PAINT, _roof(body))
@@ -51,10 +50,10 @@ def _car(looks: Looks, body: Body, rich: bool) -> Kit:
             _wheel(bench, looks, body, x - long / 2, side, rich)
     nose, tail = long / 2, -long / 2
     for side in (-1, 1):
-        bench.add(looks.white, _panel(nose - 0.045, side * (half - 0.3), 0.6, 0.36, 0.13))
-        bench.add(looks.red, _panel(tail + 0.02, side * (half - 0.26), 0.7, 0.3, 0.14))
-    bench.add(looks.white, _panel(tail + 0.0, 0.0, 0.5, 0.5, 0.11))
-    bench.add(looks.dark, _panel(nose + 0.005, 0.0, 0.36, 0.9, 0.16))
+        bench.add(looks.white, _panel(nose - 0.012, side * (half - 0.3), 0.6, 0.36, 0.13))
+        bench.add(looks.red, _panel(tail - 0.012, side * (half - 0.26), 0.7, 0.3, 0.14))
+    bench.add(looks.white, _panel(tail - 0.012, 0.0, 0.5, 0.5, 0.11))
+    bench.add(looks.dark, _panel(nose + 0.012, 0.0, 0.36, 0.9, 0.16))
     if rich:
         for side in (-1, 1):
             bench.box(looks.dark, (body.house[3][0] - 0.06 - 0.5) * long, side * (half + 0.06), 0.95, 0.14, 0.2, 0.14)
@@ -125,17 +124,19 @@ def _roof(body: Body) -> Shape:
 
 
 def _wheel(bench: Workbench, looks: Looks, body: Body, x: float, side: int, rich: bool) -> None:
-    n, wide = (12 if rich else 7), 0.2
-    y = side * (body.width / 2 - 0.1)
-    inner, outer = y - side * wide / 2, y + side * (wide / 2 + 0.015)
-    start = min(inner, outer)
-    rim = [(0.0, 0.0), (body.wheel, 0.0), (body.wheel, abs(outer - inner)), (0.0, abs(outer - inner))]
-    bench.add(looks.rubber, shapes.lathe(rim, n, (x, start, body.wheel), "y"))
+    wide, radius = 0.2, body.wheel
+    face = side * (body.width / 2 + 0.015)
+    start = face - wide if side > 0 else face
+    tread = [(radius, 0.0), (radius, wide)]
+    rim = [*tread, (0.0, wide)] if side > 0 else [(0.0, 0.0), *tread]
+    bench.turned(looks.rubber, rim, 13, (x, start, radius), "y")
     if rich:
-        cap = [(0.0, 0.0), (0.6 * body.wheel, 0.0), (0.6 * body.wheel, 0.012), (0.0, 0.012)]
-        bench.add(looks.steel, shapes.lathe(cap, n, (x, outer if side > 0 else outer - 0.012, body.wheel), "y"))
+        cap = [(0.0, 0.0), (0.6 * radius, 0.0), (0.6 * radius, 0.012), (0.0, 0.012)]
+        bench.turned(looks.steel, cap, 12, (x, face - 0.006, radius), "y")
 
 
 def _panel(x: float, y: float, z: float, wide: float, tall: float) -> Shape:
-    """A flat upright plate at the front or the back: a lamp, a number plate."""
-    return shapes.box(x, y, z, 0.05, wide, tall, bottom=True)
+    """A flat upright plate at the front or the back, its face to the outside: a lamp, a number plate."""
+    half = wide / 2 if x > 0 else -wide / 2
+    return _flat([[np.array([x, y - half, z]), np.array([x, y + half, z]), np.array([x, y + half, z + tall]),
+                   np.array([x, y - half, z + tall])]])

@@ -10,7 +10,7 @@ import numpy as np
 
 from sim_envs.scenes.city_looks import Looks
 from sim_envs.scenes.city_plan import Edge, Plan, Segment, Street
-from sim_envs.scenes.city_sheets import PIECE, Sheets, cuts
+from sim_envs.scenes.city_sheets import Sheets
 from sim_envs.simulator import Room
 
 KERB = 0.11  # m, height of pavements above roads
@@ -18,6 +18,7 @@ CROSSING_WIDTH = 2.8  # m
 _RAMP = 1.4  # m, depth of a dropped kerb
 _FLANK = 1.2  # m along the kerb, on both sides of a ramp
 _KERB_STONE = 0.3  # m
+_KERB_ROOT = 0.05  # m that kerbs reach under the road
 _CORNER = 2.4  # m, radius of the kerb at corners
 _APRON = 0.15  # m that pavements reach under the fronts, whose pieces are straight where streets bend
 CLEAR_OF_CROSSING = CROSSING_WIDTH / 2 + _FLANK + 0.4  # m from its middle: here nothing stands on the pavement
@@ -27,7 +28,7 @@ def lay_ground(plan: Plan, sheets: Sheets, looks: Looks) -> list[Room]:
     """Roads, pavements and crossings as instances; returns a "street" for every stretch between junctions."""
     rooms = []
     for segment in plan.segments:
-        rooms.append(_street_room(plan, segment))
+        rooms.append(_street_room(sheets, segment))
         _road(sheets, looks, segment, len(rooms) - 1)
     _junctions(plan, sheets, looks)
     for edges in (*(block.edges for block in plan.blocks), plan.rim):
@@ -39,9 +40,9 @@ def lay_ground(plan: Plan, sheets: Sheets, looks: Looks) -> list[Room]:
     return rooms
 
 
-def _street_room(plan: Plan, segment: Segment) -> Room:
+def _street_room(sheets: Sheets, segment: Segment) -> Room:
     reach = segment.street.half_road + segment.street.pavement
-    along = cuts(segment.start, segment.end, PIECE)
+    along = sheets.cuts(segment.start, segment.end)
     right, left = np.full_like(along, reach), np.full_like(along, -reach)
     side, other = np.stack([right, along], 1), np.stack([left, along], 1)[::-1]
     if not segment.along_y:
@@ -49,7 +50,7 @@ def _street_room(plan: Plan, segment: Segment) -> Room:
         middle = np.array([0.0, segment.street.position])
     else:
         middle = np.array([segment.street.position, 0.0])
-    return Room("street", plan.bend(np.concatenate([side, other]) + middle))
+    return Room("street", sheets.bend(np.concatenate([side, other]) + middle))
 
 
 def _road(sheets: Sheets, looks: Looks, segment: Segment, room: int) -> None:
@@ -74,7 +75,7 @@ def _road_piece(
     sheets: Sheets, looks: Looks, segment: Segment, start: float, end: float, material: int, turned: bool
 ) -> None:
     street = segment.street
-    along = cuts(start, end, PIECE)
+    along = sheets.cuts(start, end)
     a, b = along[:-1], along[1:]
     left, right = np.full_like(a, -street.half_road), np.full_like(a, street.half_road)
     flat = [np.stack(pair, 1) for pair in ((right, a), (right, b), (left, b), (left, a))]  # (across, along)
@@ -123,10 +124,24 @@ def _pavement(sheets: Sheets, looks: Looks, edge: Edge) -> None:
 def _plain(
     sheets: Sheets, looks: Looks, edge: Edge, kerb: tuple[float, float], slabs: tuple[float, float]
 ) -> None:
-    stations = cuts(*kerb, PIECE)
+    stations = _stations(sheets, edge, *kerb)
     sheets.strip(looks.kerb, edge, stations, (0.0, _KERB_STONE), (KERB, KERB))
     _kerb_face(sheets, looks, edge, stations, np.full(len(stations), KERB))
-    sheets.strip(looks.slabs, edge, cuts(*slabs, PIECE), (_KERB_STONE, edge.pavement + _APRON), (KERB, KERB))
+    stations = _stations(sheets, edge, *slabs)
+    sheets.strip(looks.slabs, edge, stations, (_KERB_STONE, edge.pavement), (KERB, KERB))
+    _apron(sheets, looks, edge, stations)
+
+
+def _apron(sheets: Sheets, looks: Looks, edge: Edge, stations: np.ndarray) -> None:
+    low = KERB - 0.01  # under the ground of parks and gardens
+    sheets.strip(looks.slabs, edge, stations, (edge.pavement, edge.pavement + _APRON), (low, low))
+
+
+def _stations(sheets: Sheets, edge: Edge, start: float, end: float) -> np.ndarray:
+    """t from start to end, cut where everything else on the drawing board is cut."""
+    axis = int(edge.direction[0] == 0.0)
+    origin, sign = edge.origin[axis], edge.direction[axis]
+    return (sheets.cuts(origin + sign * start, origin + sign * end) - origin) * sign
 
 
 def _dropped_kerb(sheets: Sheets, looks: Looks, edge: Edge, low: float, high: float) -> None:
@@ -135,7 +150,8 @@ def _dropped_kerb(sheets: Sheets, looks: Looks, edge: Edge, low: float, high: fl
     for pair, heights in ((stations[:2], [KERB, 0.0]), (stations[2:], [0.0, KERB])):
         _flank(sheets, looks, edge, pair, np.array(heights))
         _kerb_face(sheets, looks, edge, pair, np.array(heights))
-    sheets.strip(looks.slabs, edge, stations, (_RAMP, edge.pavement + _APRON), (KERB, KERB))
+    sheets.strip(looks.slabs, edge, stations, (_RAMP, edge.pavement), (KERB, KERB))
+    _apron(sheets, looks, edge, stations)
 
 
 def _flank(sheets: Sheets, looks: Looks, edge: Edge, t: np.ndarray, heights: np.ndarray) -> None:
@@ -150,7 +166,7 @@ def _flank(sheets: Sheets, looks: Looks, edge: Edge, t: np.ndarray, heights: np.
 
 def _kerb_face(sheets: Sheets, looks: Looks, edge: Edge, t: np.ndarray, heights: np.ndarray) -> None:
     line = edge.point(t, 0.0)
-    bottom, top = np.column_stack([line, np.zeros(len(t))]), np.column_stack([line, heights])
+    bottom, top = np.column_stack([line, np.full(len(t), -_KERB_ROOT)]), np.column_stack([line, heights])
     corners = np.stack([bottom[:-1], bottom[1:], top[1:], top[:-1]], axis=1)
     u = np.stack([t[:-1], t[1:], t[1:], t[:-1]], axis=1)
     sheets.quads(looks.kerb, corners, np.stack([u, corners[..., 2]], axis=-1))
@@ -159,8 +175,7 @@ def _kerb_face(sheets: Sheets, looks: Looks, edge: Edge, t: np.ndarray, heights:
 def _corner(sheets: Sheets, looks: Looks, edge: Edge, before: Edge) -> None:
     """The corner where an edge starts: a rounded one of a block, a plain square outside the ring road."""
     if not edge.rounded:
-        wide = before.pavement + _APRON
-        sheets.strip(looks.slabs, edge, [-wide, 0.0], (0.0, edge.pavement + _APRON), (KERB, KERB))
+        sheets.strip(looks.slabs, edge, [-before.pavement, 0.0], (0.0, edge.pavement), (KERB, KERB))
         return
     angle = np.linspace(1.5 * np.pi, np.pi, 6)  # from the edge's kerb to the kerb before it
     turn = np.stack([np.cos(angle), np.sin(angle)], axis=1)
@@ -179,7 +194,7 @@ def _corner(sheets: Sheets, looks: Looks, edge: Edge, before: Edge) -> None:
     sheets.fan(looks.slabs, place(far[None])[0], place(line), KERB)
     # The kerb stones between the arc and the corner square belong to the strips of both edges.
     for t in range(len(rim) - 1):
-        sheets.wall(looks.kerb, rim[t + 1], rim[t], 0.0, KERB)
+        sheets.wall(looks.kerb, rim[t + 1], rim[t], -_KERB_ROOT, KERB)
 
 
 def _ring(sheets: Sheets, looks: Looks, outer: np.ndarray, inner: np.ndarray) -> None:

@@ -81,7 +81,7 @@ def city_looks(builder: MeshBuilder, rng: np.random.Generator) -> Looks:
     ]
     fronts = [_front(rng, wall, ground) for wall, ground in zip(walls, grounds, strict=True)]
     shop_colours = rng.permutation(_SHOP_COLOURS)
-    greens = ("#4c7036", "#3f6534", "#64803a", "#7a7f35")
+    greens = ("#4c7036", "#3f6534", "#5f7c38", "#707a36")
     flat = {
         name: m(name, colour) for name, colour in {
             "rubber": "#1c1c1e", "steel": "#9aa0a4", "dark": "#33373b", "green": "#2f5a3c", "red": "#b3261e",
@@ -132,13 +132,13 @@ def _road(rng: np.random.Generator) -> np.ndarray:
     size = 256
     image = cv2.resize(textures.asphalt(rng, "#5c5d60"), (size, size)).astype(np.float32)
     across = np.linspace(-1.0, 1.0, size)
-    tracks = sum(np.exp(-(((np.abs(across) - place) / 0.07) ** 2)) for place in (0.28, 0.66))
+    tracks = np.exp(-(((np.abs(across)[:, None] - (0.28, 0.66)) / 0.07) ** 2)).sum(axis=1)
     image *= (1.0 - 0.1 * tracks)[None, :, None]
     wear = 0.85 + 0.15 * textures.noise(rng, size, size, 16, 16, 2)[..., None]
     mask = np.zeros((size, size, 1), np.float32)
     mask[size // 4 : 3 * size // 4, size // 2 - 3 : size // 2 + 3] = 1.0
     mask[:, 4:8] = mask[:, -8:-4] = 0.8
-    return textures.finish(image * (1 - mask) + np.float32([226, 226, 220]) * wear * mask)
+    return textures.finish(image * (1 - mask) + textures.rgb("#e2e2dc") * wear * mask)
 
 
 def _zebra(rng: np.random.Generator) -> np.ndarray:
@@ -168,7 +168,9 @@ def _tactile(rng: np.random.Generator) -> np.ndarray:
 
 
 def _wall(ground: np.ndarray, height: int, width: int) -> np.ndarray:
-    return cv2.resize(ground, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
+    """A piece of wall with bricks of the right size, given what covers a metre."""
+    tile = cv2.resize(ground, (50, 50), interpolation=cv2.INTER_AREA)
+    return np.tile(tile, (height // 50 + 1, width // 50 + 1, 1))[:height, :width].astype(np.float32)
 
 
 def _door(image: np.ndarray, box: tuple[int, int, int, int], colour: np.ndarray) -> None:
@@ -219,7 +221,7 @@ def _shop(rng: np.random.Generator, name: str, colour: str) -> np.ndarray:
     (w, h), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_DUPLEX, scale, 3)
     letters = np.zeros((height, width), np.uint8)
     cv2.putText(letters, text, ((width - w) // 2, 33 + h // 2), cv2.FONT_HERSHEY_DUPLEX, scale, 255, 3, cv2.LINE_AA)
-    image += (np.float32([246, 240, 222]) - image) * (letters[..., None] / np.float32(255.0))
+    image += (textures.rgb("#f6f0de") - image) * (letters[..., None] / np.float32(255.0))
     image[54:60] = tone * 0.55
     for x0, x1 in ((12, 118), (182, 288)):
         _display(rng, image, (x0, 68, x1, 168))

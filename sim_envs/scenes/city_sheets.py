@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -12,7 +13,7 @@ from sim_envs.scenes.builder import MeshBuilder
 from sim_envs.scenes.city_plan import Bend, Edge
 from sim_envs.scenes.shapes import Shape
 
-PIECE = 8.0  # m; longer pieces are cut, so that they can follow a bend
+Point = Sequence[float] | np.ndarray  # x, y on the drawing board
 _SPLIT = np.array([[0, 1, 2], [0, 2, 3]])
 
 
@@ -22,6 +23,7 @@ class Sheets:
 
     builder: MeshBuilder
     bend: Bend
+    piece: float  # m; sheets are cut at all multiples of it, so that they can follow a bend and still fit each other
     _waiting: dict[int, list[np.ndarray]] = field(default_factory=dict)  # material -> [N, 4, 5] x y z u v
 
     def quads(self, material: int, corners: np.ndarray, uv: np.ndarray) -> None:
@@ -42,26 +44,34 @@ class Sheets:
             self.builder.add(Shape(flat, faces[keep], uv[keep]), material)
         self._waiting.clear()
 
+    def cuts(self, low: float, high: float) -> np.ndarray:
+        """Stations from low to high, at all multiples of `piece` between them. Works downwards as well."""
+        if low > high:
+            return self.cuts(high, low)[::-1]
+        inner = np.arange(math.floor(low / self.piece) + 1, math.ceil(high / self.piece)) * self.piece
+        return np.concatenate([[low], inner[(inner > low + 1e-3) & (inner < high - 1e-3)], [high]])
+
     def floor(
-        self, material: int, x0: float, y0: float, x1: float, y1: float, z: float, piece: float = PIECE
+        self, material: int, x0: float, y0: float, x1: float, y1: float, z: float, whole: bool = False
     ) -> None:
-        """A level rectangle of the board, textured by its coordinates in metres."""
+        """A level rectangle of the board, textured by its coordinates in metres; cut to bend unless `whole`."""
         if x1 - x0 < 1e-6 or y1 - y0 < 1e-6:
             return
-        xs, ys = cuts(x0, x1, piece), cuts(y0, y1, piece)
+        xs, ys = (self.cuts(x0, x1), self.cuts(y0, y1)) if not whole else (np.array([x0, x1]), np.array([y0, y1]))
         low = np.stack(np.meshgrid(xs[:-1], ys[:-1]), axis=-1).reshape(-1, 2)
         high = np.stack(np.meshgrid(xs[1:], ys[1:]), axis=-1).reshape(-1, 2)
         plan = np.stack([low, np.stack([high[:, 0], low[:, 1]], 1), high, np.stack([low[:, 0], high[:, 1]], 1)], 1)
         self.quads(material, np.concatenate([plan, np.full((len(low), 4, 1), z)], axis=-1), plan)
 
     def wall(
-        self, material: int, start: Sequence[float], end: Sequence[float], bottom: float, top: float,
+        self, material: int, start: Point, end: Point, bottom: float, top: float,
         u: tuple[float, float] | None = None, v: tuple[float, float] | None = None,
     ) -> None:
         """An upright strip from start to end, its outside to the right of the way. u, v: metres unless given."""
         length = float(np.hypot(end[0] - start[0], end[1] - start[1]))
         (u0, u1), (v0, v1) = u or (0.0, length), v or (bottom, top)
-        at = cuts(0.0, 1.0, PIECE / max(length, 1e-9))
+        axis = int(abs(end[1] - start[1]) > abs(end[0] - start[0]))
+        at = (self.cuts(start[axis], end[axis]) - start[axis]) / (end[axis] - start[axis])
         line = np.asarray(start)[:2] + at[:, None] * (np.asarray(end)[:2] - np.asarray(start)[:2])
         us = u0 + at * (u1 - u0)
         a, b = line[:-1], line[1:]
@@ -74,14 +84,13 @@ class Sheets:
         self.quads(material, corners, uv)
 
     def block(
-        self, side: int, top: int, x0: float, y0: float, x1: float, y1: float, z0: float, z1: float,
-        piece: float = PIECE,
+        self, side: int, top: int, x0: float, y0: float, x1: float, y1: float, z0: float, z1: float
     ) -> None:
         """A closed upright body over a rectangle of the board, without a bottom."""
         ring = [(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)]
         for a, b in pairwise(ring):
             self.wall(side, a, b, z0, z1)
-        self.floor(top, x0, y0, x1, y1, z1, piece)
+        self.floor(top, x0, y0, x1, y1, z1)
 
     def strip(
         self, material: int, edge: Edge, t: Sequence[float] | np.ndarray, d: tuple[float, float],
@@ -103,11 +112,6 @@ class Sheets:
         centre = np.broadcast_to(middle, a.shape)
         plan = np.stack([centre, a, b, b], axis=1)
         self.quads(material, np.concatenate([plan, np.full((len(a), 4, 1), z)], axis=-1), plan)
-
-
-def cuts(low: float, high: float, piece: float) -> np.ndarray:
-    """Stations from low to high, at most `piece` apart."""
-    return np.linspace(low, high, max(1, int(np.ceil((high - low) / piece - 1e-6))) + 1)
 
 
 def _lift(points: np.ndarray, z: float) -> np.ndarray:

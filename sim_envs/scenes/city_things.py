@@ -5,6 +5,7 @@ A kit stands on z = 0 around the origin. Along a street its x runs with the kerb
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,8 +20,9 @@ Kit = tuple[tuple[Shape, int], ...]  # shapes and their materials
 
 @dataclass
 class Workbench:
-    """Collects the shapes of one kit."""
+    """Collects the shapes of one kit; round things get fewer sides where they need not be `rich`."""
 
+    rich: bool = True
     _parts: dict[int, list[Shape]] = field(default_factory=dict)
 
     def add(self, material: int, shape: Shape) -> None:
@@ -38,7 +40,17 @@ class Workbench:
         profile = [(radius, 0.0), (radius if top is None else top, height), (0.0, height)]
         if z > 0.0:
             profile.insert(0, (0.0, 0.0))
-        self.add(material, shapes.lathe(profile, n, (x, y, z), axis))
+        self.turned(material, profile, n, (x, y, z), axis)
+
+    def turned(
+        self, material: int, profile: list[tuple[float, float]], n: int,
+        at: tuple[float, float, float] = (0.0, 0.0, 0.0), axis: str = "z",
+    ) -> None:
+        """A surface of revolution through (radius, height) pairs."""
+        self.add(material, shapes.lathe(profile, n if self.rich else max(4, n // 2), at, axis))
+
+    def ball(self, material: int, x: float, y: float, z: float, rx: float, ry: float, rz: float, n: int = 8) -> None:
+        self.add(material, shapes.ellipsoid(x, y, z, rx, ry, rz, n if self.rich else max(4, n // 2)))
 
     def kit(self) -> Kit:
         return tuple((shapes.merged(*parts), material) for material, parts in self._parts.items())
@@ -70,45 +82,47 @@ class Things:
 
 
 def make_things(looks: Looks, rng: np.random.Generator, rich: bool) -> Things:
+    def made(build: Callable[..., None], *details: object) -> Kit:
+        bench = Workbench(rich)
+        build(bench, looks, *details)
+        return bench.kit()
+
+    planter = made(_planter)
     return Things(
-        trees=tuple(_tree(looks, rng, leaf, rich) for leaf in looks.leaves for _ in range(3 if rich else 2)),
-        lamp=_lamp(looks, rich),
+        trees=tuple(made(_tree, rng, leaf) for leaf in looks.leaves for _ in range(3 if rich else 2)),
+        lamp=made(_lamp),
         small={
-            "bench": _bench(looks), "trash bin": _bin(looks), "fire hydrant": _hydrant(looks),
-            "mailbox": _mailbox(looks), "planter": _planter(looks), "bicycle rack": _rack(looks),
-            "parking meter": _meter(looks),
+            "bench": made(_bench), "trash bin": made(_bin), "fire hydrant": made(_hydrant), "mailbox": made(_mailbox),
+            "planter": planter, "bicycle rack": made(_rack), "parking meter": made(_meter),
         },
-        bus_stop=_bus_stop(looks), traffic_light=_traffic_light(looks), fountain=_fountain(looks),
-        statue=_statue(looks), stall=tuple(_stall(looks, awning, rng) for awning in looks.awnings),
-        table=_table(looks), planter=_planter(looks), bollard=_bollard(looks), kiosk=_kiosk(looks),
-        swing=_swing(looks),
+        bus_stop=made(_bus_stop), traffic_light=made(_traffic_light), fountain=made(_fountain),
+        statue=made(_statue), stall=tuple(made(_stall, awning, rng) for awning in looks.awnings), table=made(_table),
+        planter=planter, bollard=made(_bollard), kiosk=made(_kiosk), swing=made(_swing),
     )
 
 
-def _tree(looks: Looks, rng: np.random.Generator, leaf: int, rich: bool) -> Kit:
+def _tree(bench: Workbench, looks: Looks, rng: np.random.Generator, leaf: int) -> None:
     """A trunk that divides and a crown of lumpy balls, or a cone of needles; the crown begins above 2 m."""
-    bench = Workbench()
     tall = rng.uniform(2.2, 3.0)
-    bench.pole(looks.bark, 0, 0, 0, 0.16, tall + 0.8, 7 if rich else 5, 0.1)
+    bench.pole(looks.bark, 0, 0, 0, 0.16, tall + 0.8, 8, 0.1)
     if rng.random() < 0.2:
-        for k in range(3 if rich else 1):
+        for k in range(3 if bench.rich else 1):
             radius, base = 1.5 - 0.35 * k, tall + 1.3 * k
-            height = 2.2 if rich else 5.0
-            bench.add(leaf, shapes.lathe([(0.0, base), (radius, base), (0.0, base + height)], 8, (0, 0, 0)))
-        return bench.kit()
-    balls = int(rng.integers(3, 6)) if rich else 1
+            height = 2.2 if bench.rich else 5.0
+            bench.turned(leaf, [(0.0, base), (radius, base), (0.0, base + height)], 8)
+        return
+    balls = int(rng.integers(3, 6)) if bench.rich else 1
     for k in range(balls):
         spread = 0.0 if balls == 1 else rng.uniform(0.5, 1.0)
         angle = 2 * np.pi * k / balls + rng.uniform(-0.4, 0.4)
         radius = rng.uniform(1.0, 1.5) if balls > 1 else rng.uniform(1.6, 2.1)
         centre = (spread * np.cos(angle), spread * np.sin(angle), tall + radius + rng.uniform(-0.2, 0.8))
-        bench.add(leaf, _lump(centre, radius, 9 if rich else 7, rng))
-    if rich:
+        bench.add(leaf, _lump(centre, radius, 9 if bench.rich else 7, rng))
+    if bench.rich:
         for angle in rng.uniform(0, 6.28, 3):
             tip = (0.9 * np.cos(angle), 0.9 * np.sin(angle), tall + 0.9)
             bench.add(looks.bark, shapes.tube(np.array([(0, 0, tall - 0.6), (0.3 * tip[0], 0.3 * tip[1], tall), tip]),
                                               0.05, 4))
-    return bench.kit()
 
 
 def _lump(centre: tuple[float, float, float], radius: float, n: int, rng: np.random.Generator) -> Shape:
@@ -120,19 +134,15 @@ def _lump(centre: tuple[float, float, float], radius: float, n: int, rng: np.ran
     return Shape(ball.vertices * bumps[first][inverse.reshape(-1)][:, None] + centre, ball.faces, ball.uv)
 
 
-def _lamp(looks: Looks, rich: bool) -> Kit:
-    bench = Workbench()
-    n = 8 if rich else 4
-    bench.pole(looks.dark, 0, 0, 0, 0.12, 0.7, n, 0.09)
-    bench.pole(looks.dark, 0, 0, 0.7, 0.06, 4.2, n, 0.045)
+def _lamp(bench: Workbench, looks: Looks) -> None:
+    bench.pole(looks.dark, 0, 0, 0, 0.12, 0.7, 8, 0.09)
+    bench.pole(looks.dark, 0, 0, 0.7, 0.06, 4.2, 8, 0.045)
     bench.box(looks.dark, 0, -0.5, 4.86, 0.07, 1.1, 0.07)
     bench.box(looks.dark, 0, -0.95, 4.76, 0.2, 0.5, 0.1)
     bench.box(looks.lamp, 0, -0.95, 4.73, 0.16, 0.42, 0.03)
-    return bench.kit()
 
 
-def _bench(looks: Looks) -> Kit:
-    bench = Workbench()
+def _bench(bench: Workbench, looks: Looks) -> None:
     for k in range(4):
         bench.box(looks.wood, 0, -0.18 + 0.12 * k, 0.43, 1.6, 0.1, 0.04)
     for k in range(3):
@@ -141,53 +151,43 @@ def _bench(looks: Looks) -> Kit:
         bench.box(looks.dark, x, -0.16, 0, 0.06, 0.06, 0.43)
         bench.box(looks.dark, x, 0.24, 0, 0.06, 0.06, 0.95)
         bench.box(looks.dark, x, 0.04, 0.39, 0.06, 0.46, 0.04)
-    return bench.kit()
 
 
-def _bin(looks: Looks) -> Kit:
-    bench = Workbench()
+def _bin(bench: Workbench, looks: Looks) -> None:
     bench.pole(looks.green, 0, 0, 0, 0.24, 0.8, 10, 0.27)
     bench.pole(looks.dark, 0, 0, 0.8, 0.29, 0.06, 10)
     bench.pole(looks.dark, 0, 0, 0.86, 0.2, 0.12, 10, 0.06)
     bench.box(looks.white, 0, -0.265, 0.45, 0.16, 0.02, 0.16)
-    return bench.kit()
 
 
-def _hydrant(looks: Looks) -> Kit:
-    bench = Workbench()
+def _hydrant(bench: Workbench, looks: Looks) -> None:
     bench.pole(looks.red, 0, 0, 0, 0.17, 0.08, 10)
     bench.pole(looks.red, 0, 0, 0.08, 0.115, 0.5, 10)
-    bench.add(looks.red, shapes.ellipsoid(0, 0, 0.58, 0.13, 0.13, 0.12, 10))
+    bench.ball(looks.red, 0, 0, 0.58, 0.13, 0.13, 0.12, 10)
     bench.pole(looks.white, -0.2, 0, 0.4, 0.06, 0.4, 8, axis="x")
     bench.pole(looks.white, 0, -0.2, 0.38, 0.08, 0.12, 8, axis="y")
     bench.pole(looks.white, 0, 0, 0.69, 0.035, 0.05, 6)
-    return bench.kit()
 
 
-def _mailbox(looks: Looks) -> Kit:
-    bench = Workbench()
+def _mailbox(bench: Workbench, looks: Looks) -> None:
     for x in (-0.2, 0.2):
         bench.box(looks.dark, x, 0, 0, 0.05, 0.3, 0.2)
     bench.box(looks.blue, 0, 0, 0.2, 0.52, 0.46, 0.85)
-    bench.add(looks.blue, shapes.lathe([(0.0, 0.0), (0.23, 0.0), (0.23, 0.52), (0.0, 0.52)], 12, (-0.26, 0, 1.05), "x"))
+    bench.turned(looks.blue, [(0.0, 0.0), (0.23, 0.0), (0.23, 0.52), (0.0, 0.52)], 12, (-0.26, 0, 1.05), "x")
     bench.box(looks.dark, 0, -0.235, 0.98, 0.36, 0.02, 0.06)
     bench.box(looks.white, 0, -0.235, 0.6, 0.26, 0.015, 0.2)
-    return bench.kit()
 
 
-def _planter(looks: Looks) -> Kit:
-    bench = Workbench()
+def _planter(bench: Workbench, looks: Looks) -> None:
     bench.box(looks.stone, 0, 0, 0, 1.0, 0.6, 0.5, 1.12)
-    bench.add(looks.hedge, shapes.ellipsoid(-0.22, 0, 0.55, 0.34, 0.28, 0.3, 8))
-    bench.add(looks.hedge, shapes.ellipsoid(0.24, 0.02, 0.58, 0.32, 0.27, 0.36, 8))
+    bench.ball(looks.hedge, -0.22, 0, 0.55, 0.34, 0.28, 0.3, 8)
+    bench.ball(looks.hedge, 0.24, 0.02, 0.58, 0.32, 0.27, 0.36, 8)
     for x, colour in ((-0.35, looks.red), (0.05, looks.yellow), (0.38, looks.white), (-0.1, looks.red)):
-        bench.add(colour, shapes.ellipsoid(x, -0.2, 0.72, 0.07, 0.07, 0.06, 6))
-    return bench.kit()
+        bench.ball(colour, x, -0.2, 0.72, 0.07, 0.07, 0.06, 6)
 
 
-def _rack(looks: Looks) -> Kit:
+def _rack(bench: Workbench, looks: Looks) -> None:
     """Three hoops, a bicycle leaning on the middle one."""
-    bench = Workbench()
     for x in (-0.7, 0.0, 0.7):
         bench.add(looks.steel, shapes.tube(np.array([(x, -0.3, 0), (x, -0.3, 0.7), (x, 0, 0.85), (x, 0.3, 0.7),
                                                      (x, 0.3, 0)]), 0.03, 5))
@@ -199,27 +199,21 @@ def _rack(looks: Looks) -> Kit:
                   [(0.1, -0.2, 0.8), (0.1, 0.05, 0.32), (0.1, 0.32, 0.75)], [(0.1, 0.05, 0.32), (0.1, -0.5, 0.34)]):
         bench.add(looks.red, shapes.tube(np.array(frame), 0.025, 4))
     bench.box(looks.dark, 0.1, -0.24, 0.84, 0.12, 0.26, 0.06)
-    return bench.kit()
 
 
-def _meter(looks: Looks) -> Kit:
-    bench = Workbench()
+def _meter(bench: Workbench, looks: Looks) -> None:
     bench.pole(looks.steel, 0, 0, 0, 0.04, 1.1, 6)
     bench.box(looks.dark, 0, 0, 1.1, 0.18, 0.14, 0.32)
     bench.box(looks.blue, 0, -0.075, 1.25, 0.12, 0.01, 0.1)
-    return bench.kit()
 
 
-def _bollard(looks: Looks) -> Kit:
-    bench = Workbench()
+def _bollard(bench: Workbench, looks: Looks) -> None:
     bench.pole(looks.dark, 0, 0, 0, 0.09, 0.85, 8)
     bench.pole(looks.white, 0, 0, 0.62, 0.095, 0.12, 8)
-    return bench.kit()
 
 
-def _bus_stop(looks: Looks) -> Kit:
+def _bus_stop(bench: Workbench, looks: Looks) -> None:
     """A shelter of glass panes with a bench, a roof and a sign."""
-    bench = Workbench()
     for x in (-1.5, 1.5):
         for y in (-0.45, 0.45):
             bench.box(looks.dark, x, y, 0, 0.08, 0.08, 2.4)
@@ -234,44 +228,35 @@ def _bus_stop(looks: Looks) -> Kit:
     bench.pole(looks.steel, 2.0, -0.3, 0, 0.04, 2.9, 6)
     bench.box(looks.yellow, 2.0, -0.3, 2.4, 0.5, 0.05, 0.5)
     bench.box(looks.dark, 2.0, -0.335, 2.55, 0.3, 0.02, 0.2)
-    return bench.kit()
 
 
-def _traffic_light(looks: Looks) -> Kit:
-    bench = Workbench()
+def _traffic_light(bench: Workbench, looks: Looks) -> None:
     bench.pole(looks.dark, 0, 0, 0, 0.07, 2.4, 8)
     bench.box(looks.dark, 0, 0, 2.4, 0.34, 0.26, 0.95)
     for k, light in enumerate(reversed(looks.lights)):
-        for axis_sign in (-1, 1):
-            centre = (0.18 * axis_sign, 0, 2.56 + 0.3 * k)
-            bench.add(light, shapes.ellipsoid(*centre, 0.03, 0.1, 0.1, 8))
-    return bench.kit()
+        for x in (-0.2, 0.17):
+            bench.turned(light, [(0.1, 0.0), (0.1, 0.03), (0.0, 0.03)], 8, (x, 0.0, 2.56 + 0.3 * k), "x")
 
 
-def _fountain(looks: Looks) -> Kit:
-    bench = Workbench()
-    bench.add(looks.stone, shapes.lathe([(2.6, 0), (2.6, 0.5), (2.2, 0.5), (2.2, 0.3)], 20, (0, 0, 0)))
-    bench.add(looks.water, shapes.lathe([(2.25, 0.38), (0.0, 0.38)], 20, (0, 0, 0)))
+def _fountain(bench: Workbench, looks: Looks) -> None:
+    bench.turned(looks.stone, [(2.6, 0), (2.6, 0.5), (2.2, 0.5), (2.2, 0.3)], 20)
+    bench.turned(looks.water, [(2.25, 0.38), (0.0, 0.38)], 20)
     profile = [(0.5, 0), (0.3, 0.5), (0.25, 1.1), (1.1, 1.35), (1.15, 1.5), (0.2, 1.45), (0.15, 2.1), (0, 2.2)]
-    bench.add(looks.stone, shapes.lathe(profile, 14, (0, 0, 0)))
-    return bench.kit()
+    bench.turned(looks.stone, profile, 14)
 
 
-def _statue(looks: Looks) -> Kit:
-    bench = Workbench()
+def _statue(bench: Workbench, looks: Looks) -> None:
     bench.box(looks.stone, 0, 0, 0, 2.0, 2.0, 0.3)
     bench.box(looks.stone, 0, 0, 0.3, 1.3, 1.3, 1.6, 0.9)
     coat = [(0.34, 1.9), (0.3, 2.7), (0.42, 3.3), (0.12, 3.55), (0.0, 3.56)]
-    bench.add(looks.green, shapes.lathe(coat, 10, (0, 0, 0)))
-    bench.add(looks.green, shapes.ellipsoid(0, 0, 3.75, 0.2, 0.2, 0.25, 10))
+    bench.turned(looks.green, coat, 10)
+    bench.ball(looks.green, 0, 0, 3.75, 0.2, 0.2, 0.25, 10)
     bench.add(looks.green, shapes.tube(np.array([(0.36, 0, 3.2), (0.7, 0, 3.5), (0.8, 0, 4.1)]), 0.09, 6))
     bench.add(looks.green, shapes.tube(np.array([(-0.36, 0, 3.2), (-0.5, 0, 2.7), (-0.3, 0.1, 2.5)]), 0.09, 6))
-    return bench.kit()
 
 
-def _stall(looks: Looks, awning: int, rng: np.random.Generator) -> Kit:
+def _stall(bench: Workbench, looks: Looks, awning: int, rng: np.random.Generator) -> None:
     """A market stall: a table of goods under a cloth."""
-    bench = Workbench()
     bench.box(looks.wood, 0, 0, 0, 2.4, 1.1, 0.8)
     for x in (-1.15, 1.15):
         for y in (-0.5, 0.5):
@@ -281,13 +266,11 @@ def _stall(looks: Looks, awning: int, rng: np.random.Generator) -> Kit:
     for row in range(2):
         for k in range(6):
             x, y = -0.95 + 0.38 * k, -0.28 + 0.5 * row
-            bench.add(goods[int(rng.integers(4))], shapes.ellipsoid(x, y, 0.84, 0.16, 0.2, 0.13, 6))
-    return bench.kit()
+            bench.ball(goods[int(rng.integers(4))], x, y, 0.84, 0.16, 0.2, 0.13, 6)
 
 
-def _table(looks: Looks) -> Kit:
+def _table(bench: Workbench, looks: Looks) -> None:
     """A cafe table with two chairs."""
-    bench = Workbench()
     bench.pole(looks.dark, 0, 0, 0, 0.22, 0.03, 8)
     bench.pole(looks.dark, 0, 0, 0.03, 0.03, 0.68, 6)
     bench.pole(looks.white, 0, 0, 0.71, 0.35, 0.03, 12)
@@ -298,21 +281,17 @@ def _table(looks: Looks) -> Kit:
         for dx in (-0.16, 0.16):
             for dy in (-0.16, 0.16):
                 bench.box(looks.dark, x + dx, dy, 0, 0.03, 0.03, 0.44)
-    return bench.kit()
 
 
-def _kiosk(looks: Looks) -> Kit:
-    bench = Workbench()
+def _kiosk(bench: Workbench, looks: Looks) -> None:
     bench.pole(looks.green, 0, 0, 0, 1.15, 2.4, 6)
     bench.pole(looks.dark, 0, 0, 2.4, 1.5, 0.15, 6)
     bench.pole(looks.green, 0, 0, 2.55, 1.2, 0.9, 6, 0.1)
     bench.box(looks.glass, 0, -1.0, 1.0, 1.1, 0.06, 0.9)
     bench.box(looks.wood, 0, -1.15, 0.92, 1.2, 0.35, 0.06)
-    return bench.kit()
 
 
-def _swing(looks: Looks) -> Kit:
-    bench = Workbench()
+def _swing(bench: Workbench, looks: Looks) -> None:
     for x in (-1.5, 1.5):
         bench.add(looks.red, shapes.tube(np.array([(x, -0.8, 0), (x, 0, 2.2), (x, 0.8, 0)]), 0.05, 6))
     bench.pole(looks.red, -1.55, 0, 2.2, 0.05, 3.1, 6, axis="x")
@@ -320,4 +299,3 @@ def _swing(looks: Looks) -> Kit:
         for dx in (-0.2, 0.2):
             bench.box(looks.steel, x + dx, 0, 0.5, 0.02, 0.02, 1.7)
         bench.box(looks.dark, x, 0, 0.48, 0.46, 0.2, 0.04)
-    return bench.kit()
