@@ -245,11 +245,11 @@ def _lawn_things(
 ) -> None:
     x0, y0, x1, y1 = lawn
     trees = scenery.things.trees
-    for x in np.arange(x0 + 3.0, x1 - 2.0, 6.5).tolist():
-        for y in np.arange(y0 + 3.0, y1 - 2.0, 6.5).tolist():
+    for x in np.arange(x0 + 3.0, x1 - 2.0, 5.5).tolist():
+        for y in np.arange(y0 + 3.0, y1 - 2.0, 5.5).tolist():
             px, py = x + rng.uniform(-1.2, 1.2), y + rng.uniform(-1.2, 1.2)
             near = math.dist((px, py), middle) < 9.0
-            if not near and rng.random() < 0.5 * scenery.density:
+            if not near and rng.random() < 0.6 * scenery.density:
                 tree = trees[int(rng.integers(len(trees)))]
                 scenery.put("tree", tree, px, py, rng.uniform(0, 6.28), scale=rng.uniform(0.9, 1.4), room=room)
 

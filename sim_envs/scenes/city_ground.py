@@ -75,14 +75,16 @@ def _road_piece(
     sheets: Sheets, looks: Looks, segment: Segment, start: float, end: float, material: int, turned: bool
 ) -> None:
     street = segment.street
+    sideways = 1.0 if segment.along_y else -1.0  # across runs down y on a road along x: the upper side stays up
+    across = (sheets.cuts(*(street.position + sideways * half for half in (-street.half_road, street.half_road)))
+              - street.position) * sideways
     along = sheets.cuts(start, end)
-    a, b = along[:-1], along[1:]
-    left, right = np.full_like(a, -street.half_road), np.full_like(a, street.half_road)
-    flat = [np.stack(pair, 1) for pair in ((right, a), (right, b), (left, b), (left, a))]  # (across, along)
-    across_along = np.stack(flat, axis=1)
+    low = np.stack(np.meshgrid(across[:-1], along[:-1]), axis=-1).reshape(-1, 2)
+    high = np.stack(np.meshgrid(across[1:], along[1:]), axis=-1).reshape(-1, 2)
+    across_along = np.stack([low, np.stack([high[:, 0], low[:, 1]], 1), high, np.stack([low[:, 0], high[:, 1]], 1)], 1)
     if segment.along_y:
         plan = across_along + np.array([street.position, 0.0])
-    else:  # across runs down y, so that quads keep their upper side up
+    else:
         plan = np.stack([across_along[..., 1], street.position - across_along[..., 0]], axis=-1)
     uv = across_along.copy() if material == looks.asphalt else _mapped(across_along, street, material, looks, start)
     if turned and material == looks.stop:

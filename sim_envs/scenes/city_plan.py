@@ -14,7 +14,7 @@ import numpy as np
 
 RIM = 14.0  # m of buildings that close the city off on all four sides
 CROSSING_INSET = 7.0  # m from a junction to the middle of its crossing: leaves room for the corner and the ramp
-_BLOCK_KINDS = ("terrace", "houses", "tower", "terrace")
+_BUILT_UP = ("terrace", "terrace", "houses", "terrace", "tower", "houses", "terrace")
 
 
 @dataclass(frozen=True)
@@ -185,12 +185,19 @@ def _kinds(
     cells: list[tuple[int, int, int, int]], along_y: Sequence[Street], along_x: Sequence[Street],
     rng: np.random.Generator,
 ) -> list[str]:
-    """One park and one square in every dozen blocks or fewer, the rest built up."""
-    kinds = [str(kind) for kind in rng.choice(_BLOCK_KINDS, len(cells), p=(0.4, 0.3, 0.08, 0.22))]
-    order = rng.permutation(len(cells))
-    open_ground = ["park", "square"] * max(1, round(len(cells) / 14))
-    for kind, k in zip(open_ground, order[: max(0, len(cells) - 1)]):
-        kinds[k] = kind
+    """About every sixth block is a park, a large one, or a square, a small one; the others are built up."""
+    area = [
+        (along_y[i1].position - along_y[i0].position) * (along_x[j1].position - along_x[j0].position)
+        for i0, j0, i1, j1 in cells
+    ]
+    by_size = np.argsort(area)
+    kinds = [_BUILT_UP[k % len(_BUILT_UP)] for k in rng.permutation(len(cells))]
+    parks, squares = len(cells) // 9 + rng.integers(2), len(cells) // 9 + rng.integers(2)
+    third = max(1, len(cells) // 3)
+    for k in rng.permutation(by_size[-third:])[:parks]:
+        kinds[k] = "park"
+    for k in rng.permutation(by_size[:third])[:squares]:
+        kinds[k] = "square" if len(cells) > 2 else kinds[k]
     return kinds
 
 
