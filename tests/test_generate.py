@@ -240,3 +240,22 @@ def test_impossible_wishes_are_refused(house, arguments, words):
         generate_episode(house, ROBOT, task, variant, SCENES[0], 0, 0, distance)
     with pytest.raises(EpisodeError, match="no scenes"):
         generate_episodes(house, ROBOT, task, variant, [], 1, 0)
+
+
+@pytest.mark.parametrize(
+    "camera",
+    [
+        CameraSpec(width=64, height=48, mount_height=0.3, hfov_deg=79.0),
+        CameraSpec(
+            width=80, height=60, mount_height=0.16, pitch=0.21, fx=28.5, fy=28.5, cx=39.5, cy=29.5,
+            distortion="equidistant", coefficients=(-0.02, -0.002, 0.0, 0.0),
+        ),
+    ],
+    ids=["pinhole", "fisheye"],
+)
+def test_a_picture_of_a_near_wall_shows_nothing(house, camera):
+    """A fisheye near the ground always sees floor close by: only what lies ahead counts."""
+    robot = replace(ROBOT, camera=camera)
+    site = Site(house, robot, house.load(SCENES[0], robot.footprint), np.random.default_rng(0))
+    assert not site.shows_something(Pose(0.4, 4.8, 0.0, math.pi))
+    assert site.shows_something(Pose(0.4, 4.8, 0.0, 0.0))

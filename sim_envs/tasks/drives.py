@@ -24,6 +24,7 @@ _STEP = 0.25  # m between two looks of the exploring expert
 def make_tour(site: Site, variant: str, low: float, high: float) -> dict[str, Any]:
     """A recorded drive through several rooms, a place seen on it, and a start elsewhere on it."""
     lengths: list[float] = []
+    suited = 0
     for _ in range(_TRIES):
         tour = _draw_tour(site, high)
         length = path_length(tour)
@@ -41,13 +42,16 @@ def make_tour(site: Site, variant: str, low: float, high: float) -> dict[str, An
             if not math.isfinite(way.distance):
                 continue
             lengths.append(way.distance)
-            if low <= way.distance <= high and site.shows_something(pose_at(goal, goal_yaw)):
+            if not low <= way.distance <= high:
+                continue
+            suited += 1
+            if site.shows_something(pose_at(goal, goal_yaw)):
                 along = heading_along(tour, begin) + site.rng.normal(0.0, 0.5)
                 return {
                     "start": pose_at(start, along), "goals": goal[None],
                     "goal_yaw": goal_yaw, "reference_path": tour, "geodesic_distance": way.distance,
                 }
-    raise EpisodeError(site.nothing_found("place on a tour", low, high, lengths))
+    raise EpisodeError(site.nothing_found("place on a tour", low, high, lengths, suited))
 
 
 def _draw_tour(site: Site, high: float) -> np.ndarray:

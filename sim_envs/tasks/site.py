@@ -17,6 +17,8 @@ from sim_envs.tasks.episode import EpisodeError
 COMFORT = 0.05  # m of air beyond the robot's radius where an episode starts or ends
 DRAWS = 300  # pairs of places tried before a scene is given up
 _LARGE = 150.0  # m; in a larger scene goals are drawn around the start instead of everywhere
+_AHEAD = math.radians(35)  # from straight ahead, what of a picture shows where it was taken
+_TOO_NEAR = 0.8  # m
 _SIGHT_WIDTH = 128  # pixels; what an episode needs to know of a view is seen at this width
 
 
@@ -85,7 +87,7 @@ class Site:
         """The sentence that says why there is no episode here."""
         scene = f"scene {self.info.ref}"
         if suited:
-            return f"{scene}: none of {suited} drives of {low:g}-{high:g} m makes a {what}: try another scene"
+            return f"{scene}: none of {suited} drives of {low:g}-{high:g} m suits ({what}): try another scene"
         if not lengths:
             return f"{scene}: no {what} {low:g}-{high:g} m away was found, nothing was in reach: try another scene"
         return (
@@ -106,9 +108,12 @@ class Site:
         return semantic[0]
 
     def shows_something(self, pose: Pose) -> bool:
-        """Whether a picture taken there could be recognised: not filled by a wall in front of the lens."""
-        depth = self.depth(pose)
-        return float(np.mean((depth > 0) & (depth < 0.7))) < 0.4
+        """Whether a picture taken there could be recognised: there is no wall right in front of the lens."""
+        depth, directions = self.depth(pose), rays(self.camera)
+        ahead = directions @ camera_rotation(self.camera).T  # in the robot's frame; NaN where a lens sees nothing
+        level = (ahead[..., 0] > math.cos(_AHEAD)) & (np.abs(ahead[..., 2]) < 0.2)
+        away = depth[level] / directions[..., 2][level]
+        return float(np.mean((away > 0) & (away < _TOO_NEAR))) < 0.5
 
 
 def smaller_camera(camera: CameraSpec, width: int) -> CameraSpec:
