@@ -17,7 +17,7 @@ from sim_envs.heightfield import FULL, INSIDE_SOLID, UNDER_SKY, Surfaces
 from sim_envs.simulator import SceneError
 
 CORNERS = ((1, 1), (-1, 1), (-1, -1), (1, -1))  # after DIRECTIONS, the other four neighbours: bits 4..7 of `edges`
-MINIMUM_ISLAND = 1.0  # m^2
+MINIMUM_ISLAND = 4.0  # m^2; what is smaller is the top of a bed or a table, or a cupboard
 MINIMUM_SHARE = 0.02  # of the largest island
 HALF_DIAGONAL = 0.7072  # cells
 SLACK = 0.35  # cells, bounds the error of distances carried from cell to cell

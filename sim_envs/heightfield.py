@@ -260,14 +260,28 @@ def _levels(order, count, bottom, top, box, kind, low, high, cover):  # type: ig
 
 
 @njit(cache=True, nogil=True)
-def _join_steps(levels, low, high, cover, step, rise):  # type: ignore[no-untyped-def]
-    """Join levels one step apart in place. A level wholly below another's piece is buried, not stood on."""
+def _bury(levels, low, high, cover, height, above):  # type: ignore[no-untyped-def]
+    """Drop levels wholly under others within the robot's height, in place: treads hide what is inside a staircase."""
     kept = 0
-    for k in range(1, levels):
-        if low[k] - high[kept] <= step + _TOUCH and _covers(cover[k], cover[kept]):
+    for k in range(levels):
+        above[0] = above[1] = FULL
+        above[2] = above[3] = 0
+        for other in range(k + 1, levels):
+            if low[other] < high[k] + height - _TOUCH:
+                _widen(above, cover[other])
+        if not _covers(above, cover[k]):
             low[kept], high[kept] = low[k], high[k]
             cover[kept] = cover[k]
-        elif low[k] - high[kept] <= step + _TOUCH and high[k] - low[kept] <= rise:
+            kept += 1
+    return kept
+
+
+@njit(cache=True, nogil=True)
+def _join_steps(levels, low, high, cover, step, rise):  # type: ignore[no-untyped-def]
+    """Join levels one step apart into one floor that spans both, in place."""
+    kept = 0
+    for k in range(1, levels):
+        if low[k] - high[kept] <= step + _TOUCH and high[k] - low[kept] <= rise:
             high[kept] = max(high[kept], high[k])
             _widen(cover[kept], cover[k])
         else:
@@ -303,7 +317,9 @@ def _find_floors(start, bottom, top, box, kind, step, height, rise):  # type: ig
                 order[place] = order[place - 1]
                 place -= 1
             order[place] = k
-        levels = _join_steps(_levels(order, count, bottom, top, box, kind, low, high, cover), low, high, cover, step, rise)
+        levels = _levels(order, count, bottom, top, box, kind, low, high, cover)
+        levels = _bury(levels, low, high, cover, height, body)
+        levels = _join_steps(levels, low, high, cover, step, rise)
         for level in range(levels):
             body[0] = body[1] = FULL
             body[2] = body[3] = 0

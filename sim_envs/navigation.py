@@ -21,6 +21,7 @@ from sim_envs.paths import follow_floor
 from sim_envs.simulator import Geodesic, Pose, SimulatorError, Step, TopDown
 
 SNAP_REACH = 2.0  # m
+START_REACH = 0.5  # m, how far off the navigable area a motion may start
 _FIELD_CELLS = 20_000_000  # distance fields kept, in cells of all of them
 _OUTSIDE, _FREE, _OBSTACLE = TopDown.OUTSIDE, TopDown.FREE, TopDown.OBSTACLE
 _MAP_CELLS = 64_000_000
@@ -31,7 +32,8 @@ class Navigation:
     """The navigable area of a mesh for a footprint, and motion and shortest ways on it.
 
     The robot's centre may be where nothing solid above `step_height` and below `height`, and no drop, comes within
-    `radius`. Islands of at least 1 m^2 (and 2 % of the largest) are kept; roofs and the insides of solids are not.
+    `radius`. Islands of at least 4 m^2 (and 2 % of the largest) are kept, and the largest whatever its size; roofs and
+    the insides of solids are not.
     Building costs one pass over the mesh; all queries are deterministic.
     """
 
@@ -56,7 +58,7 @@ class Navigation:
             space, start.x - space.x0, start.y - space.y0, start.z, end.x - space.x0, end.y - space.y0)
         if not found:
             raise SimulatorError(
-                f"the robot at ({start.x:.2f}, {start.y:.2f}, {start.z:.2f}) is over {SNAP_REACH:g} m from any navigable "
+                f"the robot at ({start.x:.2f}, {start.y:.2f}, {start.z:.2f}) is over {START_REACH:g} m from any navigable "
                 "floor: start from a point that snap() or sample_navigable() gave"
             )
         return Step(Pose(x + space.x0, y + space.y0, z, end.yaw), contact)
@@ -159,7 +161,7 @@ def _points(points: np.ndarray, name: str) -> np.ndarray:
 
 @njit(cache=True, nogil=True)
 def _try_step(space, x, y, z, to_x, to_y):  # type: ignore[no-untyped-def]
-    node, x, y = nearest_navigable(space, x, y, z, SNAP_REACH)
+    node, x, y = nearest_navigable(space, x, y, z, START_REACH)
     if node < 0:
         return False, x, y, z, True
     node, x, y, contact = advance(space, node, x, y, to_x, to_y)
