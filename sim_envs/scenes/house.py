@@ -13,7 +13,6 @@ from sim_envs.scenes.house_rooms import furnish
 from sim_envs.scenes.house_shell import build_leaf, build_shell, hang_leaf
 from sim_envs.simulator import Door, Room
 
-
 _FIXTURES = ("wall tiles",)  # looks like a piece, but nobody would be sent to it
 
 

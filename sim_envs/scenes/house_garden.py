@@ -25,7 +25,7 @@ def build_garden(plan: HousePlan, builder: MeshBuilder, rng: np.random.Generator
         ground = builder.material("yard", texture=textures.slabs(rng), size=2.0)
     with builder.instance("ground", is_object=False):
         # A solid block: its top counts as a roof, on which no robot is ever put.
-        builder.box(*middle, GROUND - 2.0, *size, 2.0, ground, bottom=True)
+        builder.box(middle[0], middle[1], GROUND - 2.0, size[0], size[1], 2.0, ground, bottom=True)
     _fence(builder, rng, low, high)
     _trees(builder, rng, low, high, margin)
     _neighbours(builder, rng, low, high)
@@ -76,7 +76,7 @@ def _fence(builder: MeshBuilder, rng: np.random.Generator, low: np.ndarray, high
         look = builder.material("hedge", texture=textures.leaves(rng, "#45662f"), size=1.2)
     else:
         category, thickness = "fence", 0.08
-        texture = textures.planks(rng, str(rng.choice(["#8a6a4a", "#a59a8a", "#6b5a48"])), 8, 1, 0.3)
+        texture = textures.planks(rng, str(rng.choice(["#a8825c", "#b5aa9a", "#8f7b62"])), 8, 1, 0.3)
         look = builder.material("fence", texture=texture.transpose(1, 0, 2).copy(), size=(1.2, 2.4))
     middle, size = (low + high) / 2, high - low
     with builder.instance(category, is_object=False):
@@ -131,7 +131,7 @@ def _neighbours(builder: MeshBuilder, rng: np.random.Generator, low: np.ndarray,
         wall = str(rng.choice(["#d9cdb8", "#c9c4ba", "#b98a6d", "#e6dcc8", "#a9b0ad"]))
         look = builder.material(f"neighbour {side}", size=(8.0, 11.0), texture=textures.facade(rng, wall, 4, 4))
         shift = rng.uniform(-3, 3)
-        with builder.at(*middle, GROUND, yaw), builder.instance("building", is_object=False), \
+        with builder.at(middle[0], middle[1], GROUND, yaw), builder.instance("building", is_object=False), \
                 builder.at(reach + depth / 2, shift):
             builder.box(0, 0, 0, depth, width, height, look)
             ridge = np.array([[-depth / 2 - 0.4, 0], [depth / 2 + 0.4, 0], [0, depth * 0.35]])
@@ -149,6 +149,6 @@ def daylight(rng: np.random.Generator) -> Light:
     ][int(rng.integers(4))]
     turn = rng.uniform(0, 2 * math.pi)
     return Light(
-        sun=(math.cos(turn) * 0.5, math.sin(turn) * 0.5, 0.7), sun_strength=float(rng.uniform(0.25, 0.4)),
-        sky_strength=float(rng.uniform(0.4, 0.5)), sky_top=top, sky_horizon=horizon, indoor=True,
+        sun=(math.cos(turn) * 0.5, math.sin(turn) * 0.5, 0.7), sun_strength=float(rng.uniform(0.32, 0.45)),
+        sky_strength=float(rng.uniform(0.5, 0.64)), sky_top=top, sky_horizon=horizon, indoor=True,
     )

@@ -81,7 +81,7 @@ class Looks:
         return self.builder.material(f"plain {colour}", colour)
 
     def _wood(self, k: int, colour: str) -> int:
-        contrast = float(self._rng.uniform(0.12, 0.3))
+        contrast = float(self._rng.uniform(0.1, 0.24))
         return self.builder.material(
             f"wood {k}", texture=textures.wood(self._rng, str(colour), contrast), size=(1.1, 0.35), grain=True)
 

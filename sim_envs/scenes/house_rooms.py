@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -25,12 +27,11 @@ def furnish(
     lamp_style = int(rng.integers(4))
     has = {room.category for room in plan.rooms}
     placed: list[Placed] = []
-    for k, room in enumerate(plan.rooms):
+    for k in range(len(plan.rooms)):
         space = RoomSpace(plan, k, sides[k], leaves)
         furnisher = Furnisher(looks, space, np.random.default_rng(rng.integers(1 << 62)), has)
         furnisher.furnish(lamp_style)
         placed += space.placed
-        assert room.category == space.category
     return placed
 
 
@@ -67,10 +68,11 @@ class Furnisher:
         height = base.piece.height
         self.space.put(piece, base.x + c * x - s * y, base.y + s * x + c * y, height, base.yaw + turn)
 
-    def _beside(self, base: Placed, piece: Piece, x: float, y: float, turn: float, touch: bool = False) -> bool:
-        """Stand a piece on the floor at x, y in another one's frame."""
+    def _beside(self, base: Placed, piece: Piece, x: float, y: float, turn: float, under: bool = False) -> bool:
+        """Stand a piece on the floor at x, y in another one's frame, perhaps partly under that one."""
         c, s = math.cos(base.yaw), math.sin(base.yaw)
-        return self.space.place(piece, base.x + c * x - s * y, base.y + s * x + c * y, base.yaw + turn, touch=touch)
+        return self.space.place(piece, base.x + c * x - s * y, base.y + s * x + c * y, base.yaw + turn,
+                                over=base if under else None)
 
     def _by_length(self) -> list[int]:
         lengths = [max((b - a for a, b in self.space.gaps(k, 0.0, 1.0)), default=0.0)
@@ -279,7 +281,8 @@ class Furnisher:
             for side in (-1, 1):
                 stand = tables.nightstand(looks, _copy(state))
                 x = side * (bed.piece.width / 2 + stand.width / 2 + 0.04)
-                if self._beside(bed, stand, x, bed.piece.depth / 2 - stand.depth / 2 - 0.01, 0.0) and self._chance(0.75):
+                y = bed.piece.depth / 2 - stand.depth / 2 - 0.01
+                if self._beside(bed, stand, x, y, 0.0) and self._chance(0.75):
                     self._top(space.placed[-1], decor.table_lamp(looks, _copy(state)))
             if self._chance(0.6):
                 c, s = math.cos(bed.yaw), math.sin(bed.yaw)
@@ -342,7 +345,8 @@ class Furnisher:
         if base is None:
             return None
         seat = seats.office_chair(looks, rng) if self._chance(0.65) else seats.chair(looks, rng)
-        self._beside(base, seat, float(rng.uniform(-0.1, 0.1)), -desk.depth / 2 - 0.16, float(rng.uniform(2.5, 3.6)), True)
+        x, turn = float(rng.uniform(-0.1, 0.1)), float(rng.uniform(2.5, 3.6))
+        self._beside(base, seat, x, -desk.depth / 2 - 0.16, turn, under=True)
         self._top(base, decor.laptop(looks, rng), float(rng.uniform(-0.15, 0.15)), -0.05, float(rng.uniform(-0.2, 0.2)))
         if self._chance(0.6):
             self._top(base, decor.table_lamp(looks, rng), desk.width * 0.36, 0.12)
@@ -479,7 +483,7 @@ class Furnisher:
             self._rug(x, y, yaw, float(size.max()) * 0.6, min(0.8, float(size.min()) * 0.65))
 
 
-def _copy(state: object) -> np.random.Generator:
+def _copy(state: Mapping[str, Any]) -> np.random.Generator:
     """A generator that starts from a remembered state, so that things of a set come out alike."""
     generator = np.random.default_rng(0)
     generator.bit_generator.state = state

@@ -136,7 +136,7 @@ def _skirting(builder: MeshBuilder, looks: Looks, side: WallSide, category: str)
         if low - at > 0.05:
             middle = side.start + side.along * (at + low) / 2 + side.inward * thickness / 2
             yaw = math.atan2(side.along[1], side.along[0])
-            with builder.at(*middle, 0.0, yaw):
+            with builder.at(middle[0], middle[1], 0.0, yaw):
                 builder.box(0, 0, 0, low - at, thickness, height, looks.frame)
         at = high
 
@@ -154,7 +154,7 @@ class _Trims:
         self.window = looks.pick(rng, looks.white, looks.white, looks.woods[0], looks.dark_metal)
 
     def add(self, opening: Opening, floors: list[int]) -> None:
-        with self.builder.at(*opening.centre, 0.0, opening.yaw - math.pi / 2):
+        with self.builder.at(opening.centre[0], opening.centre[1], 0.0, opening.yaw - math.pi / 2):
             if opening.kind == "window":
                 with self.builder.instance("window", is_object=False, room=opening.rooms[0]):
                     self._window(opening)
@@ -267,12 +267,13 @@ def hang_leaf(
 def build_leaf(leaf: DoorLeaf, looks: Looks, material: int, panels: int) -> None:
     builder = looks.builder
     width, top = leaf.opening.width - 0.01, leaf.opening.top - 0.012
-    with builder.instance("door", is_object=False, room=leaf.room), builder.at(*leaf.hinge, 0.0, leaf.yaw):
+    with builder.instance("door", is_object=False, room=leaf.room), builder.at(
+            leaf.hinge[0], leaf.hinge[1], 0.0, leaf.yaw):
         builder.box(width / 2, 0, 0.006, width, 0.04, top, material)
         for side in (-1, 1):
             for k in range(panels):
                 height = (top - 0.15 * (panels + 1)) / panels
                 z = 0.15 + k * (height + 0.15)
-                builder.box(width / 2, side * 0.022, z, width - 0.26, 0.014, height, material)
+                builder.box(width / 2, side * 0.02, z, width - 0.26, 0.01, height, material)
             builder.box(width - 0.07, side * 0.024, 0.95, 0.035, 0.01, 0.16, looks.steel)
             builder.cylinder(width - 0.18, side * 0.055, 1.04, 0.011, 0.12, looks.steel, 6, axis="x")

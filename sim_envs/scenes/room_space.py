@@ -89,11 +89,20 @@ class RoomSpace:
                 at, half = float(offset @ side_.along), leaf.opening.width / 2 + 0.1
                 self._wall_use[k].append((at - half, at + half, 0.0, 2.1))
 
-    def _rectangle(self, piece: Piece, x: float, y: float, yaw: float, gap: float) -> np.ndarray:
-        w, d = piece.width / 2 + gap, piece.depth / 2 + gap
+    def _rectangle(self, piece: Piece, x: float, y: float, yaw: float) -> np.ndarray:
+        w, d = piece.width / 2, piece.depth / 2
         corners = np.array([[-w, -d], [w, -d], [w, d], [-w, d]])
         c, s = math.cos(yaw), math.sin(yaw)
         return corners @ np.array([[c, s], [-s, c]]) + (x, y)
+
+    def _cells(self, piece: Piece, x: float, y: float, yaw: float, gap: float) -> np.ndarray:
+        """Mask [rows, columns] bool of the cells whose middle lies under a piece grown by `gap`."""
+        rows, columns = self._solid.shape
+        dx = (np.arange(columns) + 0.5) * CELL + self._origin[0] - x
+        dy = ((np.arange(rows) + 0.5) * CELL + self._origin[1] - y)[:, None]
+        c, s = math.cos(yaw), math.sin(yaw)
+        along, across = c * dx + s * dy, c * dy - s * dx
+        return (np.abs(along) < piece.width / 2 + gap) & (np.abs(across) < piece.depth / 2 + gap)
 
     # -- passing through -----------------------------------------------------------------------------------------------
 
@@ -118,31 +127,29 @@ class RoomSpace:
 
     # -- placing -------------------------------------------------------------------------------------------------------
 
-    def fits(self, piece: Piece, x: float, y: float, yaw: float, gap: float = 0.0) -> bool:
-        """Whether the floor under a piece is inside the room, free and not kept for doors."""
-        mask = np.zeros_like(self._solid)
-        self._fill(mask, self._rectangle(piece, x, y, yaw, gap - 0.02), 1)
-        blocked = self._taken | self._kept | (1 - self._inside)
+    def fits(
+        self, piece: Piece, x: float, y: float, yaw: float, gap: float = 0.0, over: Placed | None = None
+    ) -> bool:
+        """Whether the floor under a piece is inside the room, free (but for `over`) and not kept for doors."""
+        mask = self._cells(piece, x, y, yaw, gap - 0.01)
+        taken = self._taken
+        if over is not None:
+            taken = taken & ~self._cells(over.piece, over.x, over.y, over.yaw, 0.0)
+        blocked = (taken | self._kept | (1 - self._inside)).astype(bool)
         return bool(mask.any()) and not bool((mask & blocked).any())
 
     def place(
-        self, piece: Piece, x: float, y: float, yaw: float, gap: float = 0.0, touch: bool = False
+        self, piece: Piece, x: float, y: float, yaw: float, gap: float = 0.0, over: Placed | None = None
     ) -> bool:
-        """Stand a piece on the floor if it fits and robots still get through. `touch`: it may overlap furniture."""
-        rectangle = self._rectangle(piece, x, y, yaw, 0.0)
-        if touch:
-            mask = np.zeros_like(self._solid)
-            self._fill(mask, self._rectangle(piece, x, y, yaw, -0.02), 1)
-            if (mask & (self._kept | (1 - self._inside))).any():
-                return False
-        elif not self.fits(piece, x, y, yaw, gap):
+        """Stand a piece on the floor if it fits and robots still get through. `over`: it may overlap that one."""
+        if not self.fits(piece, x, y, yaw, gap, over):
             return False
         before = self._solid.copy()
-        self._fill(self._solid, rectangle, 1)
+        self._fill(self._solid, self._rectangle(piece, x, y, yaw), 1)
         if self._reach() < self._roomy:
             self._solid = before
             return False
-        self._fill(self._taken, rectangle, 1)
+        self._taken |= self._cells(piece, x, y, yaw, 0.0).astype(np.uint8)
         self.placed.append(Placed(piece, self.room, x, y, 0.0, yaw))
         return True
 
@@ -182,8 +189,8 @@ class RoomSpace:
                 room = high - low - piece.width
                 if room < 0:
                     continue
-                spots = [0.0, 1.0, float(rng.random()), 0.5] if rng.random() < corner else [0.5, float(rng.random()), 0.0,
-                                                                                          1.0]
+                anywhere = float(rng.random())
+                spots = (0.0, 1.0, anywhere, 0.5) if rng.random() < corner else (0.5, anywhere, 0.0, 1.0)
                 for share in spots:
                     at = low + piece.width / 2 + room * share
                     if self.at_wall(piece, side, at, gap):
@@ -213,7 +220,8 @@ class RoomSpace:
                 wall = self.sides[side]
                 point = wall.start + wall.along * middle + wall.inward * (piece.depth / 2 + 0.004)
                 self.put(piece, float(point[0]), float(point[1]), z, math.atan2(wall.inward[0], -wall.inward[1]))
-                self.use_wall(side, middle - piece.width / 2 - 0.08, middle + piece.width / 2 + 0.08, z, z + piece.height)
+                half = piece.width / 2 + 0.08
+                self.use_wall(side, middle - half, middle + half, z, z + piece.height)
                 return True
         return False
 

@@ -69,11 +69,11 @@ def speckle(rng: np.random.Generator, colour: Colour, strength: float = 0.06, si
 
 def wood(rng: np.random.Generator, colour: Colour, contrast: float = 0.22, size: int = 128) -> np.ndarray:
     """Grain along u. Covers about 1 m x 0.3 m."""
-    warp = noise(rng, size, size, 3, 2, 2) * 2.2
+    warp = noise(rng, size, size, 3, 2, 2) * 3.0
     y = np.arange(size, dtype=np.float32)[:, None] / size * 2 * np.pi
-    rings = np.sin(y * int(rng.integers(4, 8)) + warp) * 0.5
-    fibres = noise(rng, size, size, size // 2, 3, 1) * 0.35
-    return finish(tinted(colour, (rings + fibres + noise(rng, size, size, 2, 2, 1) * 0.3) * contrast * 0.6))
+    rings = np.sin(y * int(rng.integers(3, 6)) + warp) * 0.4 + np.sin(y * int(rng.integers(9, 15)) + warp * 2.3) * 0.25
+    fibres = noise(rng, size, size, size // 2, 3, 1) * 0.45
+    return finish(tinted(colour, (rings + fibres + noise(rng, size, size, 3, 2, 1) * 0.5) * contrast * 0.5))
 
 
 def planks(
@@ -153,7 +153,7 @@ def marble(rng: np.random.Generator, colour: Colour, vein: Colour, size: int = 2
     """Covers about 1.5 m."""
     bend = noise(rng, size, size, 2, 2, 5)
     line = np.abs(np.sin(bend * 3.1 + noise(rng, size, size, 4, 4, 4) * 1.2))
-    return finish(mixed(colour, vein, np.clip(0.33 - line, 0, 1) * 1.9 + noise(rng, size, size, 3, 3, 3) * 0.1 + 0.06))
+    return finish(mixed(colour, vein, np.clip(0.16 - line, 0, 1) * 2.6 + noise(rng, size, size, 3, 3, 3) * 0.1 + 0.06))
 
 
 # -- walls and cloth ---------------------------------------------------------------------------------------------------
