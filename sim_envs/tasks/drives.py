@@ -14,7 +14,7 @@ from sim_envs.tasks.episode import EXPLORED_ENOUGH, EpisodeError
 from sim_envs.tasks.rooms import room_at
 from sim_envs.tasks.site import Site, heading_along, point_along, pose_at
 
-TOUR_LENGTH = (8.0, 80.0)  # m
+SHORTEST_TOUR = 8.0  # m
 _STOPS = 4  # places a tour visits after its start
 _TRIES = 20
 _LEAST_EXPLORED = 2.0  # m; a place that is seen with less driving is not worth exploring
@@ -26,9 +26,9 @@ def make_tour(site: Site, variant: str, low: float, high: float) -> dict[str, An
     lengths: list[float] = []
     suited = 0
     for _ in range(_TRIES):
-        tour = _draw_tour(site, high)
+        tour = _draw_tour(site, low, high)
         length = path_length(tour)
-        if not TOUR_LENGTH[0] <= length <= TOUR_LENGTH[1]:
+        if length < SHORTEST_TOUR:
             continue
         for _ in range(_TRIES):
             at = site.rng.uniform(0.1, 1.0) * length
@@ -54,11 +54,11 @@ def make_tour(site: Site, variant: str, low: float, high: float) -> dict[str, An
     raise EpisodeError(site.nothing_found("place on a tour", low, high, lengths, suited))
 
 
-def _draw_tour(site: Site, high: float) -> np.ndarray:
+def _draw_tour(site: Site, low: float, high: float) -> np.ndarray:
     """A drive [K, 3] through several places, each in another room where there are rooms."""
     here = site.place()
     pieces = [here[None]]
-    for stop in _stops(site, here, high):
+    for stop in _stops(site, here, low, high):
         way = site.simulator.geodesic(here, stop[None])
         if math.isfinite(way.distance) and len(way.path) > 1:
             pieces.append(way.path[1:])
@@ -66,12 +66,12 @@ def _draw_tour(site: Site, high: float) -> np.ndarray:
     return np.concatenate(pieces)
 
 
-def _stops(site: Site, here: np.ndarray, high: float) -> list[np.ndarray]:
+def _stops(site: Site, here: np.ndarray, low: float, high: float) -> list[np.ndarray]:
     """Places to visit, in the order of a drive that goes to the nearest one next."""
     places: dict[int, np.ndarray] = {}
     visited = room_at(site.info, here)
     for k in range(60):
-        point = site.near(here, 3.0, max(high, 6.0)) if site.large else site.place()
+        point = site.near(here, low, high / 2) if site.large else site.place()
         if point is None:
             continue
         room = room_at(site.info, point) if len(site.info.rooms) > 1 else -2 - k

@@ -45,6 +45,9 @@ def describe_route(info: SceneInfo, path: np.ndarray, rng: np.random.Generator, 
     return _Speaker(info, route, rng).tell(start_yaw)
 
 
+Event = Turn | Crossing | Passing
+
+
 @dataclass
 class _Speaker:
     """Turns the facts of one route into one text."""
@@ -60,7 +63,7 @@ class _Speaker:
         clauses = self._begin(start_yaw)
         for event, after in zip(events, [*events[1:], None]):
             clauses += self._clauses(event, stop, first=event is events[0])
-            clauses += self._onward(event, after)
+            clauses += self._onward(event, after, clauses[-1])
         if not events:
             clauses += [] if stop is not None else [self.say("go straight ahead", "walk straight on")]
             ending = self._stop_ahead(stop, bool(clauses))
@@ -84,12 +87,12 @@ class _Speaker:
 
     # --- what is worth telling, in order ---
 
-    def _events(self, stop: Landmark | None) -> list[Turn | Crossing | Passing]:
+    def _events(self, stop: Landmark | None) -> list[Event]:
         doors = [c for c in self.route.crossings if self._worth_telling(c)]
         taken = [t for t in self.route.turns if any(self._turn_of(c) is t for c in doors)]
         turns = [t for t in self.route.turns if t not in taken]
-        fixed: list[Turn | Crossing | Passing] = [*doors, *turns]
-        passed: list[Turn | Crossing | Passing] = [*self._passed(stop, [e.at for e in fixed])]
+        fixed: list[Event] = [*doors, *turns]
+        passed: list[Event] = [*self._passed(stop, [e.at for e in fixed])]
         return sorted([*fixed, *passed], key=lambda e: e.at)
 
     def _worth_telling(self, crossing: Crossing) -> bool:
@@ -127,7 +130,7 @@ class _Speaker:
         side = "left" if off > 0 else "right"
         return [self.say(f"turn to your {side}", f"turn {side}")]
 
-    def _clauses(self, event: Turn | Crossing | Passing, stop: Landmark | None, first: bool) -> list[str]:
+    def _clauses(self, event: Event, stop: Landmark | None, first: bool) -> list[str]:
         if isinstance(event, Crossing):
             return self._cross(event, first)
         if isinstance(event, Turn):
@@ -174,6 +177,8 @@ class _Speaker:
         return [self.say(*options)]
 
     def _through(self, crossing: Crossing, into: str) -> str:
+        if into.startswith("the next ") and self._category(crossing.entered) in PASSAGES:
+            return self.say(f"continue into {into}", f"go on into {into}", f"walk on into {into}")
         options = [f"go into {into}", f"enter {into}", f"walk into {into}"]
         if crossing.door is not None:
             options += [f"go through the {self._opening(crossing)} into {into}"]
@@ -184,15 +189,16 @@ class _Speaker:
             return "opening"
         return self.name("door")
 
-    def _onward(self, event: Turn | Crossing | Passing, after: Turn | Crossing | Passing | None) -> list[str]:
-        """What to do until the next event, if that is a while."""
+    def _onward(self, event: Event, after: Event | None, said: str) -> list[str]:
+        """What to do until the next event, if that is a while, once something has been `said`."""
         until = self.route.length if after is None else after.at
         leg = until - event.at
         if leg < _LONG_LEG or isinstance(event, Passing):
             return []
         room = self.route.room(min(event.at + 0.5, self.route.length))
         if self._category(room) in PASSAGES:
-            way = "it" if isinstance(event, Crossing) and self.rng.random() < 0.5 else self.room(room)
+            named = said.endswith(self.name(self._category(room)))
+            way = "it" if named and self.rng.random() < 0.7 else self.room(room)
             return [self.say(f"walk along {way}", f"go down {way}", f"follow {way}", f"continue along {way}")]
         metres = f"for about {round(leg)} metres"
         return [self.say("go straight", "walk straight ahead", f"go straight {metres}", f"walk on {metres}")]
@@ -207,7 +213,7 @@ class _Speaker:
             return f"the {ORDINALS[mark.ordinal - 1]} {noun} on your {mark.side}"
         return f"the {noun}"
 
-    def _stop(self, stop: Landmark | None, last: Turn | Crossing | Passing) -> list[str]:
+    def _stop(self, stop: Landmark | None, last: Event) -> list[str]:
         room = self.route.room(self.route.length)
         short = self.route.length - last.at < 1.3
         if stop is None:
