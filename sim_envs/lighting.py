@@ -23,6 +23,7 @@ _CHUNK = 1 << 17  # rays cast at once
 _LIFT, _INSET = 0.012, 0.03  # m off the face and towards its middle, so as not to start inside a neighbour
 _SIDE = 0.12  # how much more light comes from +x than from the side, so that walls that meet differ
 _BOUNCE = 0.5  # part of its colour that a near thing lends to the light
+_DAYLIGHT = 1.2  # how much brighter than indoors it is where one looks out of the window
 _CONTACT = 0.65  # light where two things touch, relative to the open surface around
 _CELL = 0.03  # m within which corners of like normals share their light
 
@@ -38,7 +39,7 @@ class _Surroundings:
     up: float  # how much more light comes from above than from the side
 
 
-_INDOORS = _Surroundings(reach=2.0, far=60.0, sky=1.5, edge=0.4, up=0.5)
+_INDOORS = _Surroundings(reach=2.0, far=60.0, sky=1.5, edge=0.45, up=0.5)
 _OUTDOORS = _Surroundings(reach=12.0, far=12.0, sky=1.0, edge=4.0, up=0.45)
 
 
@@ -47,24 +48,25 @@ def prepare(mesh: SceneMesh) -> SceneMesh:
     if not _wants_rays(mesh):
         return mesh
     around = _surroundings(mesh.light)
-    near = _near_rooms(mesh)
-    triangles = mesh.triangles[near].astype(np.float64)
-    normal = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
-    area = float(np.linalg.norm(normal, axis=1).sum()) / 2
+    corners = mesh.triangles.astype(np.float64)
+    edges = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2)
+    double = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    # Light cannot be seen to vary across a narrow strip, and along it hardly.
+    broad = (double > edges.max(axis=1) * around.edge / 3) & _of_house(mesh)
     most = max(25_000, min(len(mesh.faces), 120_000))  # faces added
     # A right-angled triangle has at most a quarter of its longest edge squared; halving leaves about half of that.
-    return tessellate(mesh, max(around.edge, math.sqrt(8.0 * area / most)), meet=around.edge / 2, where=near)
+    edge = max(around.edge, math.sqrt(4.0 * float(double[broad].sum()) / most))
+    return tessellate(mesh, edge, meet=around.edge / 3, where=broad)
 
 
-def _near_rooms(mesh: SceneMesh) -> np.ndarray:
-    """[F] bool: faces that reach into the house, if there is one; its garden is far larger and never entered."""
+def _of_house(mesh: SceneMesh) -> np.ndarray:
+    """[F] bool: faces of the house, if there is one; its garden is far larger and only seen through windows."""
     if not mesh.rooms:
         return np.ones(len(mesh.faces), bool)
     outlines = np.concatenate([room.outline for room in mesh.rooms])
     corners = mesh.triangles[..., :2]
-    return (
-        (corners.max(axis=1) > outlines.min(axis=0) - 0.5) & (corners.min(axis=1) < outlines.max(axis=0) + 0.5)
-    ).all(axis=1)
+    inside = (corners > outlines.min(axis=0) - 1.0) & (corners < outlines.max(axis=0) + 1.0)
+    return inside.all(axis=(1, 2))
 
 
 def _surroundings(light: Light) -> _Surroundings:
@@ -91,21 +93,22 @@ def _strength(light: Light) -> float:
 def bake(mesh: SceneMesh, rays: EmbreeMesh | None) -> np.ndarray:
     """[F, 3, 3] float32 linear RGB light at each face corner, without direct sun outdoors; `rays` None = no shade."""
     normal = face_normals(mesh.triangles)
-    plain = ambient_by_direction(mesh.light, normal)
-    flat = np.broadcast_to(plain[:, None, None], (len(mesh.faces), 3, 3))
+    light = np.repeat(ambient_by_direction(mesh.light, normal), 9).reshape(-1, 3, 3)
+    inside = _of_house(mesh)
+    light[~inside] *= _DAYLIGHT
     if rays is None or not _wants_rays(mesh):
-        return flat.astype(np.float32)
-    points, normals, corner_of = _shared_corners(mesh, normal)
+        return light
+    points, normals, corner_of = _shared_corners(mesh.triangles[inside], normal[inside])
     count = min(_MOST_RAYS, _RAY_BUDGET // max(len(points), 1))
-    if count < _FEWEST_RAYS:
-        return flat.astype(np.float32)
-    light, buried = _look_around(points, normals, count, mesh, rays, normal)
-    return _smoothed(_without_buried(light[corner_of], buried[corner_of]), corner_of)
+    if count >= _FEWEST_RAYS:
+        found, buried = _look_around(points, normals, count, mesh, rays, normal)
+        light[inside] = _smoothed(_without_buried(found[corner_of], buried[corner_of]), corner_of)
+    return light
 
 
-def _shared_corners(mesh: SceneMesh, normal: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _shared_corners(triangles: np.ndarray, normal: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Points and normals [K, 3] float64 that stand for all face corners, and the one for each corner [F, 3]."""
-    corners = mesh.triangles.astype(np.float64)
+    corners = triangles.astype(np.float64)
     each = np.repeat(normal.astype(np.float64), 3, axis=0)
     inward = (corners.mean(axis=1, keepdims=True) - corners).reshape(-1, 3)
     length = np.linalg.norm(inward, axis=1, keepdims=True)

@@ -43,9 +43,9 @@ def tessellate(
 ) -> SceneMesh:
     """The same surfaces with no edge longer than `longest_edge` metres.
 
-    Axis-aligned edges longer than `meet` metres are first cut where a corner of another face lies on them. After that,
-    whether and where an edge is cut depends on that edge alone: neighbours that fit together go on doing so, and share
-    the light of their corners. `where` [F] bool leaves all other faces as they are.
+    Axis-aligned edges longer than `meet` metres are first cut where panels of the same plane meet them with a corner.
+    After that, whether and where an edge is cut depends on that edge alone: neighbours that fit together go on doing
+    so, and share the light of their corners. `where` [F] bool leaves all other faces as they are.
     """
     colours = np.zeros((len(mesh.faces), 3, 3), np.float32) if mesh.colours is None else mesh.colours.astype(np.float32)
     pieces = _Pieces(mesh.triangles, mesh.uv, colours, np.arange(len(mesh.faces)))
@@ -91,28 +91,39 @@ def _cut_long_edges(pieces: _Pieces, longest: float) -> _Pieces:
 
 
 def _cut_at_corners(pieces: _Pieces, shortest: float) -> _Pieces:
-    """Cut axis-aligned edges longer than `shortest` metres where corners of other triangles lie on them."""
+    """Cut axis-aligned edges longer than `shortest` metres where corners of others in the same plane lie on them."""
     if not len(pieces.face):
         return pieces
-    low = pieces.corners.reshape(-1, 3).min(axis=0).astype(np.float64)
-    if np.ptp(pieces.corners.reshape(-1, 3), axis=0).max() * _MILLIMETRE >= 2**_BITS - 2:
+    points = pieces.corners.reshape(-1, 3)
+    low = points.min(axis=0).astype(np.float64)
+    if np.ptp(points, axis=0).max() * _MILLIMETRE >= 2**_BITS - 2:
         return pieces
-    steps = _steps(pieces.corners.reshape(-1, 3), low)
-    lines = [np.unique(_word(steps, axis)) for axis in range(3)]
+    plane = np.repeat(_plane_axis(pieces.corners), 3)
+    steps = _steps(points, low)
+    lines = {
+        (normal, axis): np.unique(_word(steps[plane == normal], axis))
+        for normal in range(3) for axis in range(3) if normal != axis and (plane == normal).any()
+    }
     kept = []
     while len(pieces.face):
-        edges = _edges(pieces.corners)
-        first = np.full(len(edges), -1)
-        at = np.zeros(len(edges))
-        for axis, line in enumerate(lines):
+        edges, plane = _edges(pieces.corners), _plane_axis(pieces.corners)
+        first, at = np.full(len(edges), -1), np.zeros(len(edges))
+        for (normal, axis), line in lines.items():
             across = np.abs(np.delete(edges, axis, axis=2)).max(axis=2)
-            row, start = np.nonzero((across < 1e-5) & (np.abs(edges[:, :, axis]) > shortest) & (first < 0)[:, None])
+            usable = (across < 1e-5) & (np.abs(edges[:, :, axis]) > shortest)
+            row, start = np.nonzero(usable & ((first < 0) & (plane == normal))[:, None])
             part, found = _corner_on_edge(pieces.corners, row, start, axis, low, line)
             first[row[found]], at[row[found]] = start[found], part[found]
         cut = first >= 0
         kept.append(pieces.take(~cut))
         pieces = pieces.take(cut).split(first[cut], at[cut])
     return _Pieces.join(kept)
+
+
+def _plane_axis(corners: np.ndarray) -> np.ndarray:
+    """[F] the axis along which a triangle has no extent, 3 where it leans."""
+    flat = np.ptp(corners, axis=1) < 1e-5
+    return np.where(flat.any(axis=1), flat.argmax(axis=1), 3)
 
 
 def _corner_on_edge(

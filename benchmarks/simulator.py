@@ -1,0 +1,265 @@
+"""How fast the embedded simulator is: `python benchmarks/simulator.py` measures and appends to benchmarks/results.md.
+
+Compilation and first calls are left out everywhere. Times are medians of several repetitions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT) not in sys.path:  # also runs where the package is not installed
+    sys.path.insert(0, str(ROOT))
+
+from nav_foundation.robot import CameraSpec, Footprint, load_robot  # noqa: E402
+from sim_envs.embedded import EmbeddedSimulator  # noqa: E402
+from sim_envs.mesh import SceneMesh  # noqa: E402
+from sim_envs.renderer import Renderer  # noqa: E402
+from sim_envs.simulator import Pose, SceneRef  # noqa: E402
+from sim_envs.tessellation import tessellate  # noqa: E402
+
+REPETITIONS = 7
+FOOTPRINT = Footprint(radius=0.18, height=0.4)
+HEIGHT = 1.0  # m, of the camera
+HOUSE_TRIANGLES = 30_000
+
+
+@dataclass(frozen=True)
+class Row:
+    what: str
+    value: float
+    unit: str
+    target: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"| {self.what} | {self.value:,.4g} {self.unit} | {self.target} | {self.detail} |"
+
+
+def median_seconds(run: Callable[[], object]) -> float:
+    """Median time of `run`, once it has run before."""
+    run()
+    times = []
+    for _ in range(REPETITIONS):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def camera(width: int, height: int) -> CameraSpec:
+    return CameraSpec(width, height, HEIGHT, hfov_deg=79.0)
+
+
+def furnished_house() -> tuple[SceneRef, SceneMesh]:
+    """The first house with enough triangles."""
+    from sim_envs.scenes.house import build_house
+
+    for seed in range(500):
+        mesh = build_house(seed)
+        if len(mesh.faces) >= HOUSE_TRIANGLES:
+            return SceneRef("house", seed), mesh
+    raise SystemExit(f"none of 500 houses has {HOUSE_TRIANGLES} triangles: lower HOUSE_TRIANGLES")
+
+
+def indoor_poses(mesh: SceneMesh, count: int) -> list[Pose]:
+    """Places a robot can be at, looking anywhere."""
+    simulator, rng = EmbeddedSimulator(), np.random.default_rng(0)
+    simulator.load_mesh(mesh, FOOTPRINT)
+    return [Pose(*simulator.sample_navigable(rng), rng.uniform(-math.pi, math.pi)) for _ in range(count)]
+
+
+def frames_per_second(
+    renderer: Renderer, poses: Sequence[Pose], view: CameraSpec, threads: int,
+) -> float:
+    """RGB + depth frames per second, the poses dealt out to threads."""
+    shares = [poses[k::threads] for k in range(threads)]
+
+    def draw(share: Sequence[Pose]) -> None:
+        renderer.render(share, [view] * len(share), rgb=True, depth=True, semantic=False)
+
+    if threads == 1:
+        return len(poses) / median_seconds(lambda: draw(poses))
+    with ThreadPoolExecutor(threads) as pool:
+        return len(poses) / median_seconds(lambda: list(pool.map(draw, shares)))
+
+
+def measure_frames() -> list[Row]:
+    ref, mesh = furnished_house()
+    start = time.perf_counter()
+    Renderer(mesh)
+    first = time.perf_counter() - start
+    load = median_seconds(lambda: Renderer(mesh))
+    renderer, poses, view = Renderer(mesh), indoor_poses(mesh, 200), camera(128, 96)
+    one, two = (frames_per_second(renderer, poses, view, threads) for threads in (1, 2))
+    detail = f"{ref}, {len(mesh.faces):,} triangles, 200 random places, 128x96 RGB + depth"
+    return [
+        Row("house frames, one core", one, "frames/s", ">= 250", detail),
+        Row("house frames, two threads", two / one, "x", ">= 1.7", f"{two:,.0f} frames/s"),
+        Row("house made ready to draw", load, "s", "< 1", f"light included; {first:.2f} s with compiled code loaded"),
+    ]
+
+
+def measure_large() -> list[Row]:
+    ref, house = furnished_house()
+    poses, view = indoor_poses(house, 100), camera(128, 128)
+    speeds, counts = [], []
+    for triangles in (75_000, 750_000):
+        mesh = detailed(house, triangles)
+        counts.append(len(mesh.faces))
+        renderer = Renderer(mesh)
+        speeds.append((frames_per_second(renderer, poses, view, 1), frames_per_second(renderer, poses, view, 2)))
+    (small, _), (large, large_two) = speeds
+    detail = f"{ref} divided and roughened to {counts[1]:,} triangles, all textured, 128x128 RGB + depth"
+    return [
+        Row("large mesh, two threads", large_two, "frames/s", ">= 150", detail),
+        Row("large mesh, one core", large, "frames/s", "", "the same"),
+        Row("cost of ten times the triangles", small / large, "x", "<= 2", f"against {counts[0]:,} triangles"),
+    ]
+
+
+def detailed(mesh: SceneMesh, triangles: int) -> SceneMesh:
+    """A mesh divided into about so many triangles, its surfaces made uneven by millimetres, every material textured."""
+    texture = np.random.default_rng(1).integers(90, 256, (256, 256, 3)).astype(np.uint8)
+    materials = tuple(m if m.texture is not None else replace(m, texture=texture) for m in mesh.materials)
+    low, high = 0.005, 2.0
+    while high / low > 1.01:
+        edge = math.sqrt(low * high)
+        low, high = (edge, high) if len(tessellate(mesh, edge).faces) > triangles else (low, edge)
+    fine = tessellate(mesh, low)
+    x, y, z = fine.vertices.T.astype(np.float64) * 23.0
+    bump = 0.003 * np.sin(x + 1.7 * np.sin(y)) * np.sin(y + 1.3 * np.sin(z)) * np.sin(z + 1.1 * np.sin(x))
+    return replace(fine, vertices=(fine.vertices + bump[:, None]).astype(np.float32), materials=materials)
+
+
+def measure_steps() -> list[Row]:
+    import gymnasium
+
+    import sim_envs  # noqa: F401  registers the environments
+
+    env = gymnasium.make("NavFoundation/PointGoal-v0")
+    env.action_space.seed(0)
+    env.reset(seed=0)
+    stepping, resetting = [], []
+    for episode in range(4):
+        start = time.perf_counter()
+        if episode:
+            env.reset()
+            resetting.append(time.perf_counter() - start)
+        for _ in range(150):
+            action = env.action_space.sample()
+            start = time.perf_counter()
+            _, _, terminated, truncated, _ = env.step(action)
+            if episode:
+                stepping.append(time.perf_counter() - start)
+            if terminated or truncated:
+                break
+    env.close()
+    mean = sum(stepping) / len(stepping)
+    detail = f"PointGoal-v0, turtlebot, seed 0, {len(stepping)} random actions, dynamics and collisions included"
+    return [
+        Row("environment steps, one core", 1.0 / mean, "steps/s", ">= 150", detail),
+        Row("environment reset", statistics.median(resetting), "s", "", "median; most are in the scene already loaded"),
+    ]
+
+
+def measure_city() -> list[Row]:
+    """In a process of its own, for an honest peak of memory."""
+    reply = subprocess.run(
+        [sys.executable, __file__, "--city-alone"], capture_output=True, text=True, check=True, cwd=ROOT)
+    found = json.loads(reply.stdout.splitlines()[-1])
+    detail = f"city:0?size=1000, {found['triangles']:,} triangles, fresh process, compiled code cached"
+    return [
+        Row("1 km x 1 km city load", found["seconds"], "s", "< 20", detail),
+        Row("1 km x 1 km city peak memory", found["gigabytes"], "GB", "< 4", "whole process"),
+        Row("city frames, one core", found["frames"], "frames/s", "", "128x96 RGB + depth with sun shadows"),
+    ]
+
+
+def city_alone() -> None:
+    import resource
+
+    from sim_envs.embedded import build_mesh
+
+    simulator, rng = EmbeddedSimulator(), np.random.default_rng(0)
+    robot = load_robot("jackal")
+    start = time.perf_counter()
+    simulator.load(SceneRef("city", 0, 1000.0), robot.footprint)
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    poses = [Pose(*simulator.sample_navigable(rng), rng.uniform(-math.pi, math.pi)) for _ in range(100)]
+    frames = 100 / median_seconds(lambda: simulator.render(poses, [camera(128, 96)], depth=True))
+    triangles = len(build_mesh(SceneRef("city", 0, 1000.0)).faces)
+    print(json.dumps({"seconds": seconds, "gigabytes": peak, "frames": frames, "triangles": triangles}))
+
+
+PARTS: dict[str, Callable[[], list[Row]]] = {
+    "frames": measure_frames, "large": measure_large, "steps": measure_steps, "city": measure_city,
+}
+
+
+def hardware() -> str:
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        lines = (line.partition(":") for line in info.read_text().splitlines())
+        model = next((value.strip() for key, _, value in lines if key.startswith("model name")), model)
+    return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}, NumPy {np.__version__}"
+
+
+def commit() -> str:
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+    changed = " with changes" if git("status", "--porcelain", "--untracked-files=no") else ""
+    return (git("rev-parse", "--short", "HEAD") or "unknown") + changed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=sorted(PARTS), action="append", help="measure this part; may be repeated")
+    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results.md", help="where to append")
+    parser.add_argument("--no-save", action="store_true", help="print only")
+    parser.add_argument("--city-alone", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.city_alone:
+        return city_alone()
+    rows: list[Row] = []
+    for name in options.only or PARTS:
+        for row in PARTS[name]():
+            rows.append(row)
+            print(f"{row.what:35s} {row.value:10,.4g} {row.unit:9s} target {row.target:7s} ({row.detail})", flush=True)
+    if not options.no_save:
+        save(options.results, rows)
+    return None
+
+
+def save(path: Path, rows: Sequence[Row]) -> None:
+    day = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    lines = [
+        f"## Embedded simulator, {day}", "",
+        f"- commit {commit()}", f"- {hardware()}", f"- `python {' '.join(['benchmarks/simulator.py', *sys.argv[1:]])}`",
+        f"- seeds 0; medians of {REPETITIONS} repetitions; compilation and the first call left out", "",
+        "| what | measured | target | how |", "|---|---|---|---|", *map(str, rows), "",
+    ]
+    with path.open("a", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
