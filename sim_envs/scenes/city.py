@@ -52,8 +52,8 @@ def build_city(seed: int, size: float | None = None) -> SceneMesh:
 
 
 def _cell(size: float) -> float:
-    """0.15 m up to 200 m, growing to 0.4 m. Heights and upright edges stay exact in cells of any size."""
-    return float(np.clip(round(0.15 * size / DEFAULT_SIZE, 2), 0.15, 0.4))
+    """0.15 m up to 200 m, growing to 0.5 m. Heights and upright edges stay exact in cells of any size."""
+    return float(np.clip(round(0.15 * size / DEFAULT_SIZE, 2), 0.15, 0.5))
 
 
 def _daylight(rng: np.random.Generator) -> Light:

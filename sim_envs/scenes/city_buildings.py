@@ -104,7 +104,8 @@ def _cornice(sheets: Sheets, material: int, a: np.ndarray, b: np.ndarray, top: f
     sheets.wall(material, a + out, b + out, top, top + _PARAPET)
     _slab(sheets, material, a, b, a + out, b + out, top, top)
     _slab(sheets, material, a + out, b + out, a, b, top + _PARAPET, top + _PARAPET)
-    sheets.wall(material, a, b, GROUND_STOREY - 0.12, GROUND_STOREY + 0.12)
+    band = 0.05 * _outward(a, b)
+    sheets.wall(material, a + band, b + band, GROUND_STOREY - 0.12, GROUND_STOREY + 0.12)
 
 
 def _slab(

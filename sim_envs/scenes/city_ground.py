@@ -149,6 +149,7 @@ def _stations(sheets: Sheets, edge: Edge, start: float, end: float) -> np.ndarra
 def _dropped_kerb(sheets: Sheets, looks: Looks, edge: Edge, low: float, high: float) -> None:
     stations = np.array([low - _FLANK, low, high, high + _FLANK])
     sheets.strip(looks.tactile, edge, stations[1:3], (0.0, _RAMP), (0.0, KERB))
+    _kerb_face(sheets, looks, edge, stations[1:3], np.zeros(2))
     for pair, heights in ((stations[:2], [KERB, 0.0]), (stations[2:], [0.0, KERB])):
         _flank(sheets, looks, edge, pair, np.array(heights))
         _kerb_face(sheets, looks, edge, pair, np.array(heights))

@@ -65,7 +65,10 @@ class Edge:
     def point(self, t: np.ndarray | float, d: np.ndarray | float) -> np.ndarray:
         """[..., 2] place on the drawing board."""
         (ox, oy), (dx, dy) = self.origin, self.direction
-        return np.stack(np.broadcast_arrays(ox + t * dx - d * dy, oy + t * dy + d * dx), axis=-1)
+        x, y = ox + t * dx - d * dy, oy + t * dy + d * dx
+        place = np.empty((*np.shape(x), 2))
+        place[..., 0], place[..., 1] = x, y
+        return place
 
     @property
     def yaw(self) -> float:
@@ -100,9 +103,10 @@ class Bend:
         """[..., 2] world x, y of points [..., 2] of the board."""
         x, y = points[..., 0], points[..., 1]
         (lx, ly), (px, py) = self.length, self.phase
-        bent_x = x + self.height * self._fade(x) * np.sin(2 * np.pi * y / ly + py)
-        bent_y = y + self.height * self._fade(y) * np.sin(2 * np.pi * x / lx + px)
-        return np.stack([bent_x, bent_y], axis=-1)
+        bent = np.empty(points.shape)
+        bent[..., 0] = x + self.height * self._fade(x) * np.sin(2 * np.pi * y / ly + py)
+        bent[..., 1] = y + self.height * self._fade(y) * np.sin(2 * np.pi * x / lx + px)
+        return bent
 
     def _fade(self, t: np.ndarray) -> np.ndarray:
         s = np.clip((self.half - np.abs(t)) / (0.5 * self.half), 0.0, 1.0)
@@ -185,14 +189,14 @@ def _kinds(
     cells: list[tuple[int, int, int, int]], along_y: Sequence[Street], along_x: Sequence[Street],
     rng: np.random.Generator,
 ) -> list[str]:
-    """About every sixth block is a park, a large one, or a square, a small one; the others are built up."""
+    """About every seventh block is a park, a large one, or a square, a small one; the others are built up."""
     area = [
         (along_y[i1].position - along_y[i0].position) * (along_x[j1].position - along_x[j0].position)
         for i0, j0, i1, j1 in cells
     ]
     by_size = np.argsort(area)
     kinds = [_BUILT_UP[k % len(_BUILT_UP)] for k in rng.permutation(len(cells))]
-    parks, squares = len(cells) // 9 + rng.integers(2), len(cells) // 9 + rng.integers(2)
+    parks, squares = len(cells) // 12 + rng.integers(2), len(cells) // 14 + rng.integers(2)
     third = max(1, len(cells) // 3)
     for k in rng.permutation(by_size[-third:])[:parks]:
         kinds[k] = "park"

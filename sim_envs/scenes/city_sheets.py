@@ -28,20 +28,21 @@ class Sheets:
 
     def quads(self, material: int, corners: np.ndarray, uv: np.ndarray) -> None:
         """Quads of corners [N, 4, 3], counter-clockwise from outside, with texture coordinates [N, 4, 2]."""
-        self._waiting.setdefault(material, []).append(np.concatenate([corners, uv], axis=-1).reshape(-1, 4, 5))
+        self._add(material, np.concatenate([corners, uv], axis=-1))
+
+    def _add(self, material: int, rows: np.ndarray) -> None:
+        self._waiting.setdefault(material, []).append(rows)
 
     def flush(self) -> None:
         for material, waiting in self._waiting.items():
             rows = np.concatenate(waiting)
-            points = np.concatenate([self.bend(rows[..., :2]), rows[..., 2:3]], axis=-1)
-            count = len(rows)
-            faces = (4 * np.arange(count)[:, None, None] + _SPLIT).reshape(-1, 3)
+            points = rows[..., :3].copy()
+            points[..., :2] = self.bend(rows[..., :2])
+            faces = (4 * np.arange(len(rows))[:, None, None] + _SPLIT).reshape(-1, 3)
             flat = points.reshape(-1, 3)
-            corners = flat[faces]
-            area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
-            uv = rows[..., 3:].reshape(-1, 2)[faces]
-            keep = area > 1e-6
-            self.builder.add(Shape(flat, faces[keep], uv[keep]), material)
+            keep = _twice_area(flat[faces]) > 1e-6
+            faces = faces[keep]
+            self.builder.add(Shape(flat, faces, rows[..., 3:].reshape(-1, 2)[faces]), material)
         self._waiting.clear()
 
     def cuts(self, low: float, high: float) -> np.ndarray:
@@ -58,10 +59,11 @@ class Sheets:
         if x1 - x0 < 1e-6 or y1 - y0 < 1e-6:
             return
         xs, ys = (self.cuts(x0, x1), self.cuts(y0, y1)) if not whole else (np.array([x0, x1]), np.array([y0, y1]))
-        low = np.stack(np.meshgrid(xs[:-1], ys[:-1]), axis=-1).reshape(-1, 2)
-        high = np.stack(np.meshgrid(xs[1:], ys[1:]), axis=-1).reshape(-1, 2)
-        plan = np.stack([low, np.stack([high[:, 0], low[:, 1]], 1), high, np.stack([low[:, 0], high[:, 1]], 1)], 1)
-        self.quads(material, np.concatenate([plan, np.full((len(low), 4, 1), z)], axis=-1), plan)
+        rows = np.full((len(ys) - 1, len(xs) - 1, 4, 5), z)
+        rows[:, :, (0, 3), 0], rows[:, :, 1:3, 0] = xs[:-1, None], xs[1:, None]
+        rows[:, :, :2, 1], rows[:, :, 2:, 1] = ys[:-1, None, None], ys[1:, None, None]
+        rows[..., 3:] = rows[..., :2]
+        self._add(material, rows.reshape(-1, 4, 5))
 
     def wall(
         self, material: int, start: Point, end: Point, bottom: float, top: float,
@@ -74,14 +76,12 @@ class Sheets:
         at = (self.cuts(start[axis], end[axis]) - start[axis]) / (end[axis] - start[axis])
         line = np.asarray(start)[:2] + at[:, None] * (np.asarray(end)[:2] - np.asarray(start)[:2])
         us = u0 + at * (u1 - u0)
-        a, b = line[:-1], line[1:]
-        corners = np.stack([_lift(a, bottom), _lift(b, bottom), _lift(b, top), _lift(a, top)], axis=1)
-        low, high = np.full(len(a), v0), np.full(len(a), v1)
-        uv = np.stack([
-            np.stack([us[:-1], low], 1), np.stack([us[1:], low], 1), np.stack([us[1:], high], 1),
-            np.stack([us[:-1], high], 1),
-        ], axis=1)
-        self.quads(material, corners, uv)
+        rows = np.empty((len(at) - 1, 4, 5))
+        rows[:, (0, 3), :2], rows[:, 1:3, :2] = line[:-1, None], line[1:, None]
+        rows[:, :2, 2], rows[:, 2:, 2] = bottom, top
+        rows[:, (0, 3), 3], rows[:, 1:3, 3] = us[:-1, None], us[1:, None]
+        rows[:, :2, 4], rows[:, 2:, 4] = v0, v1
+        self._add(material, rows)
 
     def block(
         self, side: int, top: int, x0: float, y0: float, x1: float, y1: float, z0: float, z1: float
@@ -101,10 +101,12 @@ class Sheets:
         if len(stations) < 2 or stations[-1] - stations[0] < 1e-6:
             return
         near, far = edge.point(stations, d[0]), edge.point(stations, d[1])
-        low = np.column_stack([near, np.broadcast_to(z[0], len(stations))])
-        high = np.column_stack([far, np.broadcast_to(z[1], len(stations))])
-        corners = np.stack([low[:-1], low[1:], high[1:], high[:-1]], axis=1)
-        self.quads(material, corners, corners[..., :2])
+        low, high = (np.broadcast_to(side, len(stations)) for side in z)
+        rows = np.empty((len(stations) - 1, 4, 5))
+        rows[:, 0, :2], rows[:, 1, :2], rows[:, 2, :2], rows[:, 3, :2] = near[:-1], near[1:], far[1:], far[:-1]
+        rows[:, 0, 2], rows[:, 1, 2], rows[:, 2, 2], rows[:, 3, 2] = low[:-1], low[1:], high[1:], high[:-1]
+        rows[..., 3:] = rows[..., :2]
+        self._add(material, rows)
 
     def fan(self, material: int, middle: np.ndarray, rim: np.ndarray, z: float) -> None:
         """Level triangles from a point [2] to a counter-clockwise line [K, 2] around it."""
@@ -114,5 +116,8 @@ class Sheets:
         self.quads(material, np.concatenate([plan, np.full((len(a), 4, 1), z)], axis=-1), plan)
 
 
-def _lift(points: np.ndarray, z: float) -> np.ndarray:
-    return np.column_stack([points, np.full(len(points), z)])
+def _twice_area(corners: np.ndarray) -> np.ndarray:
+    """[F] of triangles [F, 3, 3]."""
+    a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    normal = a[:, (1, 2, 0)] * b[:, (2, 0, 1)] - a[:, (2, 0, 1)] * b[:, (1, 2, 0)]
+    return np.sqrt((normal * normal).sum(axis=1))
