@@ -109,6 +109,16 @@ def rooms_left(text: str) -> list[str]:
     ]
 
 
+def things_passed(text: str) -> list[tuple[str, str]]:
+    """Nouns and sides: "past the sofa on your left and the chair and the bed on your right" are three."""
+    noun, found = r"the ((?:(?! and |[.,]).)+?)", []
+    for first, side, second, other in re.findall(
+        rf"(?:past|pass) {noun}(?: on your {SIDE})?(?: and {noun} on your {SIDE})?(?=[.,]| and | then|$)", text, re.I
+    ):
+        found += [(first, side or other)] + ([(second, other)] if second else [])
+    return found
+
+
 def test_rooms_told_are_rooms_visited(drives):
     crossed = 0
     for path, text in drives:
@@ -136,7 +146,7 @@ def test_things_passed_lie_on_the_side_that_is_told(drives):
     info = house_info()
     passed = 0
     for path, text in drives:
-        for noun, side in re.findall(r"past the ([a-zA-Z ]+?) on your (left|right)", text):
+        for noun, side in things_passed(text):
             points = dense(path)
             [thing] = [t for t in info.instances if t.category == category(noun) and t.is_object]
             nearest = int(np.linalg.norm(points - thing.centre, axis=1).argmin())

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sim_envs.simulator import Instance, SceneInfo
-from sim_envs.tasks.landmarks import ORDINALS, Landmark, notable, stop_landmark, unique_things
+from sim_envs.tasks.landmarks import ORDINALS, Landmark, gap, notable, stop_landmark, unique_things
 from sim_envs.tasks.rooms import distances_to
 from sim_envs.tasks.route import (
     ABOUT_FACE,
@@ -34,6 +34,8 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 PASSAGES = ("corridor", "hallway", "hall", "entrance", "street", "pavement", "road")  # rooms one walks along
 _FACING_AWAY = math.radians(60)  # rad off the way's beginning, from where the robot is told to turn first
 _AT_A_TURN = 1.3  # m from a turn to the thing that marks it
+_WORTH_WALKING = 2.0  # m to a first turn, from where one is told to walk there
+_SEPARATE = 1.0  # m between the thing to stop at and one that is passed
 _LONG_LEG = 3.0  # m without anything to tell
 _WIDEST_DOOR = 1.4  # m; a wider one is called an opening
 _MOST_PASSED = 2  # things passed that are told, in all
@@ -56,13 +58,18 @@ class _Speaker:
     route: Route
     rng: np.random.Generator
     words: dict[str, str] = field(default_factory=dict)  # a thing keeps its name throughout one text
+    told: set[str] = field(default_factory=set)  # kinds of things that have their place in the text
 
     def tell(self, start_yaw: float | None) -> str:
         stop = stop_landmark(self.info, self.route)
         events = self._events(stop)
         clauses = self._begin(start_yaw)
-        for event, after in zip(events, [*events[1:], None]):
-            clauses += self._clauses(event, stop, first=event is events[0])
+        clauses += self._set_off(events, turned=bool(clauses))
+        for k, event in enumerate(events):
+            before, after = events[k - 1] if k else None, events[k + 1] if k + 1 < len(events) else None
+            if isinstance(event, Passing) and isinstance(before, Passing):
+                continue  # told together with the one before
+            clauses += self._clauses(event, after)
             clauses += self._onward(event, after, clauses[-1])
         if not events:
             clauses += [] if stop is not None else [self.say("go straight ahead", "walk straight on")]
@@ -106,15 +113,19 @@ class _Speaker:
         return turn
 
     def _passed(self, stop: Landmark | None, busy: Sequence[float]) -> list[Passing]:
-        spoken = {stop.thing.category} | ({stop.beside.category} if stop.beside else set()) if stop else set()
-        things = [t for t in unique_things(self.info, notable(self.info)) if t.category not in spoken]
+        """A few things on the way, each of another kind and none beside the one to stop at."""
+        self.told |= {thing.category for thing in (stop.thing, stop.beside) if thing is not None} if stop else set()
+        things = [
+            t for t in unique_things(self.info, notable(self.info))
+            if t.category not in self.told and (stop is None or gap(t, stop.thing) > _SEPARATE)
+        ]
         chosen: list[Passing] = []
         for candidate in sorted(passings(self.info, self.route, things), key=lambda p: (p.aside, p.thing.id)):
             clear = all(abs(candidate.at - at) > 0.6 for at in busy)
             apart = all(abs(candidate.at - other.at) > 1.5 for other in chosen)
-            if clear and apart and len(chosen) < _MOST_PASSED and candidate.thing.category not in spoken:
+            if clear and apart and len(chosen) < _MOST_PASSED and candidate.thing.category not in self.told:
                 chosen.append(candidate)
-                spoken.add(candidate.thing.category)
+                self.told.add(candidate.thing.category)
         return chosen
 
     # --- clauses ---
@@ -130,27 +141,41 @@ class _Speaker:
         side = "left" if off > 0 else "right"
         return [self.say(f"turn to your {side}", f"turn {side}")]
 
-    def _clauses(self, event: Event, stop: Landmark | None, first: bool) -> list[str]:
-        if isinstance(event, Crossing):
-            return self._cross(event, first)
-        if isinstance(event, Turn):
-            return [self._turn(event, stop)]
-        return [self.say("walk", "go", "move") + f" past the {self.name(event.thing.category)} on your {event.side}"]
+    def _set_off(self, events: list[Event], turned: bool) -> list[str]:
+        """How to come to the first turn."""
+        if not events or not isinstance(events[0], Turn):
+            return []
+        if events[0].at >= _WORTH_WALKING:
+            return [self.say("go straight", "walk straight ahead")]
+        return [self.say("go forward a little", "walk on a little")] if turned else []
 
-    def _turn(self, turn: Turn, stop: Landmark | None) -> str:
+    def _clauses(self, event: Event, after: Event | None) -> list[str]:
+        if isinstance(event, Crossing):
+            return self._cross(event, first=event.at == min(c.at for c in self.route.crossings))
+        if isinstance(event, Turn):
+            return [self._turn(event)]
+        return [self._past(event, after if isinstance(after, Passing) else None)]
+
+    def _past(self, first: Passing, second: Passing | None) -> str:
+        what = f"the {self.name(first.thing.category)}"
+        if second is not None:
+            what += "" if second.side == first.side else f" on your {first.side}"
+            what += f" and the {self.name(second.thing.category)}"
+        side = first.side if second is None else second.side
+        return f"{self.say('walk past', 'go past', 'pass')} {what} on your {side}"
+
+    def _turn(self, turn: Turn) -> str:
         if abs(turn.angle) >= ABOUT_FACE:
             return self.say("turn around", f"make a U-turn to the {turn.side}")
         said = self.say(f"turn {turn.side}", f"take a {turn.side}", f"make a {turn.side}")
         mark = self._mark(turn)
-        if mark is None or (stop is not None and mark.category == stop.thing.category):
-            return said
-        return f"{said} {self.say('at', 'by')} the {self.name(mark.category)}"
+        return said if mark is None else f"{said} {self.say('at', 'by')} the {self.name(mark.category)}"
 
     def _mark(self, turn: Turn) -> Instance | None:
         """Something unmistakable where the turn is."""
         here = self.route.point(turn.at)
         things = unique_things(self.info, notable(self.info, self.route.room(turn.at)))
-        near = [(float(distances_to(t, here[None])[0]), t.id, t) for t in things]
+        near = [(float(distances_to(t, here[None])[0]), t.id, t) for t in things if t.category not in self.told]
         return min((entry for entry in near if entry[0] < _AT_A_TURN), default=(0.0, 0, None))[2]
 
     def _cross(self, crossing: Crossing, first: bool) -> list[str]:

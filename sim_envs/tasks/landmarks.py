@@ -14,6 +14,9 @@ from sim_envs.tasks.route import Passing, Route, Side
 
 BESIDE = 1.2  # m from the end of a way to the thing it stops next to, at most
 ORDINALS = ("first", "second", "third", "fourth")
+_UNREMARKABLE = {  # nobody would say "stop next to the curtain"
+    "curtain", "towel", "rug", "doormat", "radiator", "extractor hood", "ceiling lamp", "wall lamp", "toilet paper",
+}
 _SEEN_ASIDE = 4.0  # m; things of one kind further than this from the way are not counted with the others
 _NEIGHBOURS = 15.0  # m; outside rooms, likes further away than this cannot be mistaken for each other
 
@@ -35,7 +38,7 @@ def _stands_out(info: SceneInfo, thing: Instance) -> bool:
     floor = info.rooms[thing.room].floor if thing.room >= 0 else thing.bottom
     extent = float(np.ptp(thing.outline, axis=0).max())
     return (
-        thing.is_object and (extent >= 0.35 or thing.top - thing.bottom >= 0.5)
+        thing.is_object and thing.category not in _UNREMARKABLE and (extent >= 0.35 or thing.top - thing.bottom >= 0.5)
         and thing.bottom - floor < 1.2 and thing.top - floor > 0.25
     )
 
@@ -74,8 +77,8 @@ def _by_neighbour(info: SceneInfo, thing: Instance) -> Landmark | None:
     for other in sorted(notable(info, thing.room), key=lambda t: (math.dist(t.centre, thing.centre), t.id)):
         if other.category == thing.category or likes(info, other):
             continue
-        gap = _gap(thing, other)
-        if gap < 1.0 and all(_gap(rival, other) > max(2.0 * gap, gap + 1.0) for rival in rivals):
+        near = gap(thing, other)
+        if near < 1.0 and all(gap(rival, other) > max(2.0 * near, near + 1.0) for rival in rivals):
             return Landmark(thing, beside=other)
     return None
 
@@ -107,7 +110,7 @@ def _abeam(route: Route, thing: Instance, since: float) -> Passing | None:
     return Passing(float(arc[nearest]), thing, "left" if bearing > 0 else "right", aside)
 
 
-def _gap(a: Instance, b: Instance) -> float:
+def gap(a: Instance, b: Instance) -> float:
     """Metres between two outlines, from the corners of each."""
     return float(min(distances_to(a, b.outline).min(), distances_to(b, a.outline).min()))
 

@@ -11,24 +11,26 @@ import numpy as np
 from nav_foundation.robot import CameraSpec
 from sim_envs.simulator import Instance, Pose, SceneInfo, Simulator
 from sim_envs.tasks.episode import SUCCESS_RADIUS, EpisodeError
-from sim_envs.tasks.site import COMFORT, Site, objects_of, pose_at
+from sim_envs.tasks.site import COMFORT, Site, pose_at
 
 CLOSE = SUCCESS_RADIUS["object-goal"] - 0.15  # m from the outline at most; the rest is for stopping a little short
 IN_VIEW = 0.003  # share of the picture that an object in sight fills, at least
 _AROUND = 0.35  # m between view points along an outline
 _WITHIN = 100.0  # m; things further than this from the start do not count (only large cities have such)
+_OVERHEAD = 1.6  # m above the floor; what hangs higher is no place to drive to
 _STARTS = 30  # places tried for each category
 
 
 def make_object_goal(site: Site, variant: str, low: float, high: float) -> dict[str, Any]:
     """One category, every thing of it that can be reached, and a start at the right distance."""
-    categories = sorted({thing.category for thing in site.info.instances if thing.is_object})
+    low_enough = [t for t in site.info.instances if t.is_object and t.bottom - _floor(site.info, t) < _OVERHEAD]
+    categories = sorted({thing.category for thing in low_enough})
     if not categories:
         raise EpisodeError(f"scene {site.info.ref} names no objects: object goals need a scene with semantics")
     lengths: list[float] = []
     for category in site.rng.permutation(categories):
         anchor = site.place()
-        things = [t for t in objects_of(site.info, category) if math.dist(t.centre, anchor[:2]) < _WITHIN]
+        things = [t for t in low_enough if t.category == category and math.dist(t.centre, anchor[:2]) < _WITHIN]
         views, owners = view_points(site.simulator, site.robot.footprint.radius, site.info, things)
         if not len(views):
             continue

@@ -122,9 +122,8 @@ def _turns(points: np.ndarray, arc: np.ndarray) -> tuple[Turn, ...]:
     for before, here, after in zip(corners[:-2], corners[1:-1], corners[2:]):
         first, second = points[here] - points[before], points[after] - points[here]
         angle = math.atan2(first[0] * second[1] - first[1] * second[0], first @ second)
-        if bends and arc[here] - bends[-1][0] < _ONE_TURN:
-            total = bends[-1][1] + angle
-            bends[-1] = [(bends[-1][0] + arc[here]) / 2, total]
+        if bends and arc[here] - bends[-1][0] < _ONE_TURN and abs(bends[-1][1] + angle) < ABOUT_FACE:
+            bends[-1] = [(bends[-1][0] + arc[here]) / 2, bends[-1][1] + angle]
         else:
             bends.append([float(arc[here]), angle])
     inner = (bend for bend in bends if _AT_AN_END < bend[0] < arc[-1] - _AT_AN_END)

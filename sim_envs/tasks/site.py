@@ -11,7 +11,7 @@ import numpy as np
 from nav_foundation.camera import camera_rotation, project, rays
 from nav_foundation.geometry import resample_path
 from nav_foundation.robot import CameraSpec, RobotSpec
-from sim_envs.simulator import Geodesic, Instance, Pose, SceneInfo, Simulator
+from sim_envs.simulator import Geodesic, Pose, SceneInfo, Simulator
 from sim_envs.tasks.episode import EpisodeError
 
 COMFORT = 0.05  # m of air beyond the robot's radius where an episode starts or ends
@@ -182,7 +182,3 @@ def pose_at(point: np.ndarray, yaw: float) -> Pose:
     """The robot at a point [3], looking along `yaw` (any number of turns)."""
     x, y, z = np.asarray(point, dtype=np.float64).tolist()
     return Pose(x, y, z, math.remainder(yaw, math.tau))
-
-
-def objects_of(info: SceneInfo, category: str) -> list[Instance]:
-    return [thing for thing in info.instances if thing.is_object and thing.category == category]
