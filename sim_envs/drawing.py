@@ -30,9 +30,10 @@ _ROOM_TINTS: tuple[Colour, ...] = (
 )
 _GROUND: dict[str, Colour] = {
     "road": (206, 208, 214), "pavement": (228, 226, 220), "sidewalk": (228, 226, 220), "grass": (214, 232, 204),
-    "park": (214, 232, 204), "building": (168, 160, 152), "tree": (142, 186, 128), "car": (150, 164, 190),
+    "park": (214, 232, 204), "building": (168, 160, 152), "tree": (142, 186, 128), "hedge": (150, 180, 130), "bush": (150, 180, 130),
+    "fence": (176, 140, 110), "car": (150, 164, 190),
 }
-_WHOLE = 32.0  # m, scenes up to this size are drawn whole, larger ones around what happens
+_WHOLE = 40.0  # m, places up to this size are drawn whole, larger ones around what happens
 _SHARP = 2  # the plan is drawn this many times larger and scaled down, against jagged edges
 
 
@@ -61,18 +62,20 @@ class MapFrame:
 
 
 def frame_of(recording: Recording, width: int, height: int) -> MapFrame:
-    """All of a house; of larger scenes what lies around the drive."""
-    info, episode = recording.info, recording.episode
-    lower, upper = info.lower[:2], info.upper[:2]
-    if np.max(upper - lower) > _WHOLE and episode.task != "explore":
-        points = [recording.trace.poses[:, :2], recording.shortest[:, :2], episode.goals[:1, :2]]
-        touched = np.concatenate(points)
-        margin = max(4.0, 0.15 * float(np.ptp(touched, axis=0).max()))
-        lower, upper = touched.min(axis=0) - margin, touched.max(axis=0) + margin
-    elif not info.rooms:
-        cells = recording.top_down.centres(np.argwhere(recording.top_down.grid == TopDown.FREE))
-        lower, upper = cells.min(axis=0) - 1.0, cells.max(axis=0) + 1.0
-    return MapFrame.around(lower, upper, width, height)
+    """All rooms of a house; of larger places what lies around the drive."""
+    episode = recording.episode
+    points = [recording.trace.poses[:, :2], recording.shortest[:, :2], episode.goals[:1, :2]]
+    drive = np.concatenate(points)
+    if recording.info.rooms:
+        place = np.concatenate([room.outline for room in recording.info.rooms])
+    else:
+        place = recording.top_down.centres(np.argwhere(recording.top_down.grid == TopDown.FREE))
+    whole = np.concatenate([place, drive])
+    if np.ptp(whole, axis=0).max() <= _WHOLE or episode.task == "explore":
+        shown, margin = whole, 0.6
+    else:
+        shown, margin = drive, max(4.0, 0.15 * float(np.ptp(drive, axis=0).max()))
+    return MapFrame.around(shown.min(axis=0) - margin, shown.max(axis=0) + margin, width, height)
 
 
 def draw_plan(info: SceneInfo, top_down: TopDown, frame: MapFrame, wanted: Sequence[int] = ()) -> np.ndarray:
@@ -107,7 +110,8 @@ def draw_drive(
     if recording.seen_tick is not None:
         _shade_unseen(canvas, frame, recording.top_down, recording.seen_tick, tick)
     reference = recording.shortest if episode.reference_path is None else episode.reference_path
-    _dashes(canvas, frame, reference, SHORTEST)
+    _line(canvas, frame, reference, (255, 255, 255), 9)
+    _line(canvas, frame, reference, SHORTEST, 7)
     if len(episode.goals) and not episode.object_ids:
         _goal_mark(canvas, frame, episode.goals[0], episode.success_radius)
     _line(canvas, frame, poses, (255, 255, 255), 6)
@@ -205,17 +209,6 @@ def _line(canvas: np.ndarray, frame: MapFrame, points: np.ndarray, colour: Colou
         cv2.polylines(canvas, [_fixed(frame.pixels(points[:, :2]))], False, colour, width, cv2.LINE_AA, 4)
 
 
-def _dashes(canvas: np.ndarray, frame: MapFrame, points: np.ndarray, colour: Colour) -> None:
-    if len(points) < 2:
-        return
-    pixels = frame.pixels(points)
-    arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(pixels, axis=0), axis=1))])
-    for begin in np.arange(0.0, arc[-1], 12.0):
-        at = np.linspace(begin, min(begin + 7.0, arc[-1]), 4)
-        piece = np.column_stack([np.interp(at, arc, pixels[:, 0]), np.interp(at, arc, pixels[:, 1])])
-        cv2.polylines(canvas, [_fixed(piece)], False, colour, 3, cv2.LINE_AA, 4)
-
-
 def _disc(canvas: np.ndarray, frame: MapFrame, point: np.ndarray, radius: int, colour: Colour) -> None:
     centre = _fixed(frame.pixels(point[:2]))[0].tolist()
     cv2.circle(canvas, centre, (radius + 2) * 16, (255, 255, 255), -1, cv2.LINE_AA, 4)
@@ -224,11 +217,12 @@ def _disc(canvas: np.ndarray, frame: MapFrame, point: np.ndarray, radius: int, c
 
 def _goal_mark(canvas: np.ndarray, frame: MapFrame, goal: np.ndarray, radius: float) -> None:
     centre = _fixed(frame.pixels(goal[:2]))[0].tolist()
+    size = round(max(radius * frame.scale, 13) * 16)  # to be found even where a metre is a few pixels
     over = canvas.copy()
-    cv2.circle(over, centre, round(radius * frame.scale * 16), GOAL, -1, cv2.LINE_AA, 4)
+    cv2.circle(over, centre, size, GOAL, -1, cv2.LINE_AA, 4)
     cv2.addWeighted(over, 0.22, canvas, 0.78, 0.0, canvas)
-    cv2.circle(canvas, centre, round(radius * frame.scale * 16), GOAL, 2, cv2.LINE_AA, 4)
-    _disc(canvas, frame, goal, 5, GOAL)
+    cv2.circle(canvas, centre, size, GOAL, 2, cv2.LINE_AA, 4)
+    _disc(canvas, frame, goal, 4, GOAL)
 
 
 def _robot(canvas: np.ndarray, frame: MapFrame, pose: np.ndarray, radius: float) -> None:

@@ -154,13 +154,17 @@ class Evaluation:
     steps_per_second: float | None  # policy steps (camera frames) over wall time, all workers; None if nothing ran
 
     @property
+    def tasks(self) -> str:
+        found = sorted({record["task"] for record in self.records})
+        return " + ".join(found) or self.settings.task or "point-goal"
+
+    @property
     def title(self) -> str:
         s = self.settings
-        tasks = sorted({record["task"] for record in self.records})
         split = f" ({s.split})" if s.scenes in ("houses", "city") else ""
         where = str(s.episodes_file) if s.episodes_file else f"{s.scenes}{split}, seed {s.seed}"
         extras = ["noise on"] * s.noise + [f"{s.people} people"] * bool(s.people)
-        words = [s.policy, " + ".join(tasks) + (f" ({s.variant})" if s.variant else ""), s.robot, where, *extras]
+        words = [s.policy, self.tasks + (f" ({s.variant})" if s.variant else ""), s.robot, where, *extras]
         return ", ".join(words)
 
     @property

@@ -95,9 +95,8 @@ def _overview(sections: Sequence[Section]) -> str:
     for number, section in enumerate(sections):
         evaluation = section.evaluation
         summary = evaluation.summary
-        task = ", ".join(sorted({record["task"] for record in evaluation.records}))
         cells = [
-            f'<a href="#s{number}">{html.escape(evaluation.settings.policy)}</a>', html.escape(task),
+            f'<a href="#s{number}">{html.escape(evaluation.settings.policy)}</a>', html.escape(evaluation.tasks),
             html.escape(evaluation.settings.scenes), str(len(evaluation.records)),
             *(_with_interval(summary[name]) for name in ("success", "spl", "soft_spl", "collisions")),
         ]
@@ -168,9 +167,9 @@ def _episode(recording: Recording) -> str:
     plan = _image(_png(draw_map(recording, *_MAP_SIZE)), "png", "map of the drive")
     return (
         f'<article><div class="map">{plan}</div><div class="facts"><h3>Episode {recording.index} {verdict}</h3>'
-        f'<p class="ask">{html.escape(recording.goal)}</p>'
+        f'<p class="ask">{html.escape(recording.goal)}</p><div class="pair">'
         f'<p class="quiet">{html.escape(str(episode.scene))}<br>{"<br>".join(facts)}</p>{goal}</div>'
-        f'<div class="strip">{thumbs}</div></article>'
+        f'<div class="strip">{thumbs}</div></div></article>'
     )
 
 

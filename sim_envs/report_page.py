@@ -31,13 +31,15 @@ p { margin: 0 0 12px; }
 .bar { position: relative; height: 6px; border-radius: 3px; background: var(--line); margin-top: 8px; }
 .bar i { position: absolute; top: 0; bottom: 0; border-radius: 3px; background: var(--accent); opacity: .45; }
 .bar b { position: absolute; top: -2px; width: 2px; height: 10px; background: var(--accent); }
-article { padding: 16px; margin: 0 0 16px; display: grid; grid-template-columns: minmax(0, 3fr) minmax(200px, 2fr);
+article { padding: 16px; margin: 0 0 16px; display: grid; grid-template-columns: minmax(0, 10fr) minmax(220px, 9fr);
   gap: 16px; }
 article .map img { width: 100%; border-radius: 8px; display: block; border: 1px solid var(--line); }
-.strip { grid-column: 1 / -1; display: grid; grid-template-columns: repeat(6, 1fr); gap: 6px; }
+.facts { display: flex; flex-direction: column; }
+.strip { margin-top: auto; display: grid; grid-template-columns: repeat(3, 1fr); gap: 6px; }
 .strip img { width: 100%; border-radius: 6px; display: block; }
 .ask { font-size: 16px; }
-.goal { margin: 0; max-width: 260px; }
+.pair { display: flex; gap: 16px; justify-content: space-between; overflow-wrap: anywhere; }
+.goal { margin: 0 0 12px; flex: 0 0 46%; }
 .goal img { width: 100%; border-radius: 8px; display: block; }
 figcaption { color: var(--quiet); font-size: 13px; }
 video { width: 100%; display: block; background: #000; }
@@ -53,7 +55,7 @@ summary { cursor: pointer; margin: 6px 0 10px; font-weight: 600; }
 .legend { display: flex; flex-wrap: wrap; gap: 6px 18px; margin: 10px 0 0; }
 .legend i { display: inline-block; width: 18px; height: 4px; border-radius: 2px; margin-right: 6px;
   vertical-align: 3px; }
-@media (max-width: 760px) { article { grid-template-columns: 1fr; } .strip { grid-template-columns: repeat(3, 1fr); } }
+@media (max-width: 760px) { article { grid-template-columns: 1fr; } }
 </style>
 </head>
 <body>
