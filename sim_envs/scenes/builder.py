@@ -114,20 +114,22 @@ class MeshBuilder:
 
     def box(
         self, x: float, y: float, z: float, sx: float, sy: float, sz: float, material: int, taper: float = 1.0,
-        bottom: bool = False,
+        bottom: bool | None = None,
     ) -> None:
-        """Centred on x, y, standing on z. The top is `taper` times as large. The bottom face only where it is seen."""
-        self.add(shapes.box(x, y, z, sx, sy, sz, taper, bottom or z > 0.25, self._grain[material]), material)
+        """Centred on x, y, standing on z. The top is `taper` times as large. The bottom face is left out below 0.25 m,
+        where it is not seen, unless asked for."""
+        below = z > 0.25 if bottom is None else bottom
+        self.add(shapes.box(x, y, z, sx, sy, sz, taper, below, self._grain[material]), material)
 
     def rounded_box(
         self, x: float, y: float, z: float, sx: float, sy: float, sz: float, radius: float, material: int,
-        corner: int = 3,
+        corner: int = 4,
     ) -> None:
         """A box with all edges rounded (cushions, mattresses, appliances); `corner` segments per quarter turn."""
         self.add(shapes.rounded_box(x, y, z, sx, sy, sz, radius, corner), material)
 
     def cylinder(
-        self, x: float, y: float, z: float, radius: float, height: float, material: int, n: int = 12,
+        self, x: float, y: float, z: float, radius: float, height: float, material: int, n: int = 14,
         top_radius: float | None = None, axis: str = "z", bottom: bool = False,
     ) -> None:
         """A cylinder, cone or prism of n sides. `axis` x or y lays it down, starting at (x, y, z) along that axis."""
@@ -137,14 +139,14 @@ class MeshBuilder:
         self.add(shapes.lathe(profile[skip:], n, (x, y, z), axis), material)
 
     def lathe(
-        self, x: float, y: float, z: float, profile: Sequence[tuple[float, float]], material: int, n: int = 16,
+        self, x: float, y: float, z: float, profile: Sequence[tuple[float, float]], material: int, n: int = 20,
         axis: str = "z",
     ) -> None:
         """A surface of revolution through (radius, height) pairs, from bottom to top (vases, lamp shades)."""
         self.add(shapes.lathe(profile, n, (x, y, z), axis), material)
 
     def ellipsoid(
-        self, x: float, y: float, z: float, rx: float, ry: float, rz: float, material: int, n: int = 12,
+        self, x: float, y: float, z: float, rx: float, ry: float, rz: float, material: int, n: int = 14,
     ) -> None:
         """Centred on x, y, z."""
         self.add(shapes.ellipsoid(x, y, z, rx, ry, rz, n), material)

@@ -80,7 +80,7 @@ def doors(
         middle = x - width / 2 + gap + each / 2 + k * (each + gap)
         b.box(middle, y - 0.009, z + gap, each, 0.018, height - 2 * gap, front, bottom=True)
         if panelled:
-            b.box(middle, y - 0.02, z + 0.07, each - 0.12, 0.012, height - 0.14, front, taper=0.97, bottom=True)
+            b.box(middle, y - 0.02, z + 0.07, each - 0.12, 0.012, height - 0.14, front, bottom=False)
         side = 1 if k % 2 == 0 else -1
         knob_height = z + height * (0.5 if height > 1.2 else 0.8)
         knob(b, middle + side * (each / 2 - 0.05), y - 0.018, knob_height, style, handle)

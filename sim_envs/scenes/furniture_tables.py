@@ -114,14 +114,25 @@ def _fill_shelf(
         run = min(uniform(rng, 0.12, 0.45), width / 2 - x)
         draw = rng.random()
         if draw < 0.78:
-            tall = min(free - 0.02, uniform(rng, 0.2, 0.29))
-            deep = uniform(rng, 0.16, depth - 0.08)
-            with b.at(x + run / 2, -0.02, z):
-                b.box(0, 0, 0, run, deep, tall, looks.pick(rng, looks.books))
+            _books(b, looks, rng, x, run, depth, z, free)
         elif draw < 0.88 and free > 0.2:
             r = min(0.06, run / 2.2)
             b.lathe(x + run / 2, -0.02, z, [(r * 0.6, 0), (r, 0.07), (r * 0.4, 0.14), (r * 0.55, 0.17)], looks.clay, 10)
         x += run + uniform(rng, 0.0, 0.05)
+
+
+def _books(
+    b: MeshBuilder, looks: Looks, rng: np.random.Generator, x: float, run: float, depth: float, z: float, free: float
+) -> None:
+    """Books side by side from x on."""
+    count = max(2, round(run / 0.034))
+    edges = np.concatenate([[0.0], np.cumsum(rng.uniform(0.6, 1.4, count))])
+    edges *= run / edges[-1]
+    base = uniform(rng, 0.2, 0.27)
+    for k in range(count):
+        tall, deep = min(free - 0.02, base * uniform(rng, 0.82, 1.08)), (depth - 0.09) * uniform(rng, 0.8, 1.0)
+        b.box(x + (edges[k] + edges[k + 1]) / 2, -deep / 2 + depth / 2 - 0.03, z, edges[k + 1] - edges[k] - 0.002, deep,
+              tall, looks.pick(rng, looks.books), bottom=False)
 
 
 def cabinet(looks: Looks, rng: np.random.Generator, widest: float = 1.8, low: bool = False) -> Piece:

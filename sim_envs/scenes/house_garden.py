@@ -10,24 +10,42 @@ from sim_envs.mesh import Light
 from sim_envs.scenes import textures
 from sim_envs.scenes.builder import MeshBuilder
 from sim_envs.scenes.house_plan import HousePlan
+from sim_envs.scenes.house_shell import rectangles
 
-GROUND = -0.15  # m, the garden lies a step below the floor
+GROUND = -0.15  # m, the garden begins a step below the floor
+_SLOPE = math.tan(math.radians(46))  # it falls away too steeply for any robot, so that no drivable land lies outside
+_UNDER = 0.3  # m under the outer walls where the fall begins, so that not even a ledge is left
+_FOOT = -0.9  # m, where outer walls end
+
+
+class Ground:
+    """The hill a house stands on: its height falls with the distance from the house."""
+
+    def __init__(self, plan: HousePlan) -> None:
+        boxes = np.array([r for room in plan.rooms for r in rectangles(room.outline)])
+        self._boxes = boxes + np.array([-1.0, -1.0, 1.0, 1.0]) * (plan.outer_wall - _UNDER)
+
+    def height(self, x: np.ndarray | float, y: np.ndarray | float) -> np.ndarray:
+        """z in m at x, y (any shapes that go together)."""
+        x, y = np.asarray(x, dtype=np.float64)[..., None], np.asarray(y, dtype=np.float64)[..., None]
+        x0, y0, x1, y1 = self._boxes.T
+        away = np.hypot(np.maximum(0, np.maximum(x0 - x, x - x1)), np.maximum(0, np.maximum(y0 - y, y - y1)))
+        return GROUND - _SLOPE * away.min(axis=-1)
 
 
 def build_garden(plan: HousePlan, builder: MeshBuilder, rng: np.random.Generator) -> None:
     low, high = plan.facade.reshape(-1, 2).min(axis=0), plan.facade.reshape(-1, 2).max(axis=0)
     _outer_walls(plan, builder, rng)
-    margin = float(rng.uniform(3.5, 6.0))
+    margin = float(rng.uniform(3.0, 4.5))
     low, high = low - margin, high + margin
-    middle, size = (low + high) / 2, high - low
-    ground = builder.material("lawn", texture=textures.grass(rng), size=2.5)
-    if rng.random() < 0.3:
-        ground = builder.material("yard", texture=textures.slabs(rng), size=2.0)
+    land = Ground(plan)
+    look = builder.material("lawn", texture=textures.grass(rng), size=2.5)
+    columns, rows = (int(n) for n in np.ceil((high - low) / 0.8) + 1)
+    x, y = np.meshgrid(np.linspace(low[0], high[0], columns), np.linspace(low[1], high[1], rows))
     with builder.instance("ground", is_object=False):
-        # A solid block: its top counts as a roof, on which no robot is ever put.
-        builder.box(middle[0], middle[1], GROUND - 2.0, size[0], size[1], 2.0, ground, bottom=True)
-    _fence(builder, rng, low, high)
-    _trees(builder, rng, low, high, margin)
+        builder.surface(land.height(x, y), low[0], low[1], high[0] - low[0], high[1] - low[1], look)
+    _fence(builder, rng, low, high, float(land.height(x, y).min()))
+    _trees(builder, rng, low, high, land)
     _neighbours(builder, rng, low, high)
 
 
@@ -60,31 +78,31 @@ def _pierced(
     pieces = []
     for middle, opening in holes:
         low, high = middle - opening.width / 2, middle + opening.width / 2
-        pieces += [(at, low, GROUND, top), (low, high, GROUND, opening.bottom), (low, high, opening.top, top)]
+        pieces += [(at, low, _FOOT, top), (low, high, _FOOT, opening.bottom), (low, high, opening.top, top)]
         at = high
-    for low, high, z0, z1 in [*pieces, (at, length, GROUND, top)]:
+    for low, high, z0, z1 in [*pieces, (at, length, _FOOT, top)]:
         if high - low > 1e-6 and z1 - z0 > 1e-6:
             corner = start + along * low
             uv = (float(corner.sum()), z0)
             builder.grid((*corner, z0), (*(along * (high - low)), 0), (0, 0, z1 - z0), material, 2.0, uv)
 
 
-def _fence(builder: MeshBuilder, rng: np.random.Generator, low: np.ndarray, high: np.ndarray) -> None:
-    height = float(rng.uniform(1.3, 2.1))
-    if rng.random() < 0.45:
-        category, thickness = "hedge", 0.7
-        look = builder.material("hedge", texture=textures.leaves(rng, "#45662f"), size=1.2)
+def _fence(
+    builder: MeshBuilder, rng: np.random.Generator, low: np.ndarray, high: np.ndarray, foot: float
+) -> None:
+    """A hedge or a fence around the garden, of which only the inner face is seen."""
+    top = float(rng.uniform(0.6, 1.7))
+    if rng.random() < 0.5:
+        category = "hedge"
+        look = builder.material("hedge", texture=textures.leaves(rng, "#4d6f36"), size=1.2)
     else:
-        category, thickness = "fence", 0.08
+        category = "fence"
         texture = textures.planks(rng, str(rng.choice(["#a8825c", "#b5aa9a", "#8f7b62"])), 8, 1, 0.3)
         look = builder.material("fence", texture=texture.transpose(1, 0, 2).copy(), size=(1.2, 2.4))
-    middle, size = (low + high) / 2, high - low
+    corners = [(low[0], low[1]), (low[0], high[1]), (high[0], high[1]), (high[0], low[1])]
     with builder.instance(category, is_object=False):
-        for side in (0, 1):
-            for edge in (low, high):
-                x, y = (edge[0], middle[1]) if side else (middle[0], edge[1])
-                sx, sy = (thickness, size[1]) if side else (size[0], thickness)
-                builder.box(x, y, GROUND, sx, sy, height, look)
+        for (x0, y0), (x1, y1) in zip(corners, corners[1:] + corners[:1]):
+            builder.grid((x0, y0, foot), (x1 - x0, y1 - y0, 0), (0, 0, top - foot), look, 3.0)
 
 
 def tree(builder: MeshBuilder, rng: np.random.Generator, x: float, y: float, z: float) -> None:
@@ -100,43 +118,38 @@ def tree(builder: MeshBuilder, rng: np.random.Generator, x: float, y: float, z: 
 
 
 def _trees(
-    builder: MeshBuilder, rng: np.random.Generator, low: np.ndarray, high: np.ndarray, margin: float
+    builder: MeshBuilder, rng: np.random.Generator, low: np.ndarray, high: np.ndarray, land: Ground
 ) -> None:
     for _ in range(int(rng.integers(3, 8))):
+        x, y = rng.uniform(low, high)
         side = int(rng.integers(4))
-        along = rng.uniform(low + 1.2, high - 1.2)
-        depth = rng.uniform(0.8, max(0.9, margin - 2.2))
-        x, y = along
-        if side == 0:
-            x = low[0] + depth
-        elif side == 1:
-            x = high[0] - depth
-        elif side == 2:
-            y = low[1] + depth
+        if side % 2:
+            x = (low[0] + 1.0, high[0] - 1.0)[side // 2]
         else:
-            y = high[1] - depth
+            y = (low[1] + 1.0, high[1] - 1.0)[side // 2]
         with builder.instance("tree", is_object=False):
-            tree(builder, rng, float(x), float(y), GROUND)
+            tree(builder, rng, float(x), float(y), float(land.height(x, y)))
 
 
 def _neighbours(builder: MeshBuilder, rng: np.random.Generator, low: np.ndarray, high: np.ndarray) -> None:
+    """Fronts and roofs of houses beyond the fence."""
     middle, size = (low + high) / 2, high - low
     tiles = builder.material("roof tiles", texture=textures.roof_tiles(rng), size=2.0)
     for side in range(4):
         if rng.random() < 0.25:
             continue
-        yaw = side * math.pi / 2
-        reach = size[side % 2] / 2 + rng.uniform(4, 9)
-        width, depth, height = rng.uniform(7, 14), rng.uniform(6, 9), rng.uniform(3, 6.5)
+        reach = size[side % 2] / 2 + rng.uniform(3, 8)
+        width, height = rng.uniform(8, 15), rng.uniform(2.5, 6.0)
+        rise = rng.uniform(3.2, 3.8)  # of the roof: too steep to count as land
         wall = str(rng.choice(["#d9cdb8", "#c9c4ba", "#b98a6d", "#e6dcc8", "#a9b0ad"]))
         look = builder.material(f"neighbour {side}", size=(8.0, 11.0), texture=textures.facade(rng, wall, 4, 4))
-        shift = rng.uniform(-3, 3)
-        with builder.at(middle[0], middle[1], GROUND, yaw), builder.instance("building", is_object=False), \
-                builder.at(reach + depth / 2, shift):
-            builder.box(0, 0, 0, depth, width, height, look)
-            ridge = np.array([[-depth / 2 - 0.4, 0], [depth / 2 + 0.4, 0], [0, depth * 0.35]])
-            with builder.at(0, width / 2 + 0.3, height, 0, roll=math.pi / 2):
-                builder.prism(ridge, 0.0, width + 0.6, tiles, bottom=True)
+        shift, half = rng.uniform(-3, 3), width / 2
+        with builder.at(middle[0], middle[1], 0, side * math.pi / 2), builder.instance("building", is_object=False), \
+                builder.at(reach, shift, -2.0):
+            builder.grid((0, half, 0), (0, -width, 0), (0, 0, height + 2), look, 4.0)
+            for end in (-1, 1):
+                builder.grid((3 - 3 * end, end * half, 0), (end * 6, 0, 0), (0, 0, height + 2), look, 4.0)
+            builder.grid((-0.4, half + 0.3, height + 1.8), (0, -width - 0.6, 0), (3.3, 0, rise), tiles, 4.0)
 
 
 def daylight(rng: np.random.Generator) -> Light:

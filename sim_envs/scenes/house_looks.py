@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from sim_envs.scenes import textures
-from sim_envs.scenes.artwork import book_spines
 from sim_envs.scenes.builder import MeshBuilder
 
 _WOODS = ("#d9c09a", "#c79f6b", "#b07d4a", "#8a5a36", "#6b4630", "#4a3226", "#a58a6c", "#cbb79a")
@@ -22,6 +21,10 @@ _WALLS = (
     "#c9cfc0", "#d9c3ad", "#b9c7cc",
 )
 _BOLD_WALLS = ("#8fa6a3", "#b5856a", "#6f8796", "#a8a77d", "#93697a", "#5f7568", "#c7a765")
+_BOOKS = (
+    "#7a2f2a", "#2f4a6b", "#3d5a40", "#c2a35a", "#e0d8c4", "#30333a", "#8b5a3c", "#5d3f63", "#b5563b", "#d9d4c9",
+    "#4b6f78", "#94867a", "#a83f45", "#1f3a4d",
+)
 _CARPETS = ("#9a9488", "#7f848a", "#b5a78f", "#6f7a80", "#a3948f", "#8a8f7e", "#c2b8a8")
 _TILES = ("#dcd8d0", "#c6beb1", "#b5b8ba", "#8f9090", "#e8e6e1", "#a9a094", "#6f7173", "#cbb59b")
 _WET_WALLS = ("#eef0ee", "#dde6e6", "#c9d8da", "#e6e0d4", "#a9c0bd", "#8fa8b5", "#d7cfc4")
@@ -42,7 +45,7 @@ class Looks:
         self.leather = builder.material(
             "leather", texture=textures.leather(rng, str(rng.choice(["#5c3b28", "#2e2b2a", "#8a5f3d", "#d8cdbd"]))),
             size=0.6)
-        self.books = [builder.material(f"books {k}", texture=book_spines(rng), size=(0.9, 0.3)) for k in range(3)]
+        self.books = [builder.material(f"book {c}", str(c)) for c in rng.permutation(_BOOKS)[:9]]
         self.frame = self.woods[0] if rng.random() < 0.4 else builder.material("white paint", "#efede8")
         self.white = builder.material("white paint", "#efede8")
         self.ceramic = builder.material("ceramic", "#f4f5f3")

@@ -196,7 +196,7 @@ class _Trims:
         b, w, top = self.builder, opening.width, opening.top
         b.box(0, 0.02, 0.005, w, 0.05, top - 0.005, self.front)
         for k in range(2):
-            b.box(0, -0.012, 0.25 + k * 0.95, w * 0.62, 0.02, 0.72, self.front, taper=0.94)
+            b.box(0, -0.012, 0.25 + k * 0.95, w * 0.62, 0.02, 0.72, self.front, taper=0.94, bottom=False)
         b.box(-w / 2 + 0.08, -0.03, 0.98, 0.04, 0.03, 0.2, self.looks.steel)
         b.cylinder(-w / 2 + 0.07, -0.055, 1.05, 0.012, 0.13, self.looks.steel, 8, axis="x")
 
@@ -274,6 +274,6 @@ def build_leaf(leaf: DoorLeaf, looks: Looks, material: int, panels: int) -> None
             for k in range(panels):
                 height = (top - 0.15 * (panels + 1)) / panels
                 z = 0.15 + k * (height + 0.15)
-                builder.box(width / 2, side * 0.02, z, width - 0.26, 0.01, height, material)
+                builder.box(width / 2, side * 0.02, z, width - 0.26, 0.01, height, material, bottom=False)
             builder.box(width - 0.07, side * 0.024, 0.95, 0.035, 0.01, 0.16, looks.steel)
             builder.cylinder(width - 0.18, side * 0.055, 1.04, 0.011, 0.12, looks.steel, 6, axis="x")

@@ -15,6 +15,7 @@ from sim_envs.scenes.house_shell import DoorLeaf, WallSide
 CELL = 0.05  # m
 _MARGIN = 0.8  # m of doorway seen beyond the room's walls
 ROBOT_RADIUS = 0.37  # m, that shall pass between all doors of a room; a cell's rounding above the largest robot's
+_OPEN_SHARE = 0.38  # of what a robot reaches in the empty room must stay in reach
 _OFF_WALL = 0.02  # m, behind furniture, for the skirting
 
 
@@ -61,7 +62,7 @@ class RoomSpace:
         self._roomy = 0.0
         while not self._passable() and self._radius > 0.2:
             self._radius -= 0.03
-        self._roomy = 0.3 * self._reach()
+        self._roomy = _OPEN_SHARE * self._reach()
 
     # -- geometry ------------------------------------------------------------------------------------------------------
 
