@@ -63,7 +63,7 @@ def rooms_visited(path: np.ndarray, least: float = 0.5) -> list[str]:
 
 
 def turns(path: np.ndarray, least: float) -> list[str]:
-    """L and R for every place where the heading changes by `least` degrees within 1.6 m."""
+    """L and R for every place where the heading changes by `least` degrees within 1.6 m, twice for 90 and so on."""
     points = dense(path)
     arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
 
@@ -76,7 +76,14 @@ def turns(path: np.ndarray, least: float) -> list[str]:
     before, after = at(s) - at(s - 0.8), at(s + 0.8) - at(s)
     change = np.arctan2(before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0], (before * after).sum(axis=1))
     signs = np.where(np.abs(change) >= math.radians(least), np.sign(change), 0)
-    return ["L" if sign > 0 else "R" for sign, _ in groupby(signs) if sign]
+    letters, k = [], 0
+    for sign, run in groupby(signs):
+        first, k = k, k + len(list(run))
+        if sign:
+            in_all = np.arctan2(*after[k - 1][::-1]) - np.arctan2(*before[first][::-1])
+            parts = int(sign * in_all % math.tau / math.radians(45)) if least < 45 else 1
+            letters += ["L" if sign > 0 else "R"] * max(parts, 1)
+    return letters
 
 
 def is_subsequence(short: list[str], long: list[str]) -> bool:
@@ -89,8 +96,9 @@ def is_subsequence(short: list[str], long: list[str]) -> bool:
 
 def turns_told(text: str) -> tuple[list[str], list[str]]:
     """The turns told for certain, and those together with doors on a side (which often are turns as well)."""
+    doors = rf"(?:door|doorway|opening) on your {SIDE}"
     certain, possible = [], []
-    for match in re.finditer(rf"(?:turn|take a|make a) {SIDE}|(?:door|doorway|opening) on your {SIDE}", text, re.I):
+    for match in re.finditer(rf"(?:turn|take a|make a|another) {SIDE}|{doors}", text, re.I):
         letter = (match[1] or match[2])[0].upper()
         possible.append(letter)
         if match[1]:

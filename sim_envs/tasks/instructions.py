@@ -31,6 +31,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "crossing": ("crossing", "crosswalk"), "nightstand": ("nightstand", "bedside table"),
     "door": ("door", "doorway"),
 }
+_ROOMS = {"toilet": "restroom"}  # rooms whose name is that of a thing as well
 PASSAGES = ("corridor", "hallway", "hall", "entrance", "street", "pavement", "road")  # rooms one walks along
 _FACING_AWAY = math.radians(60)  # rad off the way's beginning, from where the robot is told to turn first
 _AT_A_TURN = 1.3  # m from a turn to the thing that marks it
@@ -69,7 +70,7 @@ class _Speaker:
             before, after = events[k - 1] if k else None, events[k + 1] if k + 1 < len(events) else None
             if isinstance(event, Passing) and isinstance(before, Passing):
                 continue  # told together with the one before
-            clauses += self._clauses(event, after)
+            clauses += self._clauses(event, before, after)
             clauses += self._onward(event, after, clauses[-1])
         if not events:
             clauses += [] if stop is not None else [self.say("go straight ahead", "walk straight on")]
@@ -87,7 +88,8 @@ class _Speaker:
         return self.words[category]
 
     def room(self, index: int) -> str:
-        return "the " + self.name(self.info.rooms[index].category)
+        category = self.info.rooms[index].category
+        return "the " + self.name(_ROOMS.get(category, category))
 
     def _category(self, index: int) -> str:
         return self.info.rooms[index].category if index >= 0 else ""
@@ -149,11 +151,12 @@ class _Speaker:
             return [self.say("go straight", "walk straight ahead")]
         return [self.say("go forward a little", "walk on a little")] if turned else []
 
-    def _clauses(self, event: Event, after: Event | None) -> list[str]:
+    def _clauses(self, event: Event, before: Event | None, after: Event | None) -> list[str]:
         if isinstance(event, Crossing):
             return self._cross(event, first=event.at == min(c.at for c in self.route.crossings))
         if isinstance(event, Turn):
-            return [self._turn(event)]
+            again = isinstance(before, Turn) and before.side == event.side and event.at - before.at < _LONG_LEG
+            return [self._turn(event, again)]
         return [self._past(event, after if isinstance(after, Passing) else None)]
 
     def _past(self, first: Passing, second: Passing | None) -> str:
@@ -164,12 +167,17 @@ class _Speaker:
         side = first.side if second is None else second.side
         return f"{self.say('walk past', 'go past', 'pass')} {what} on your {side}"
 
-    def _turn(self, turn: Turn) -> str:
+    def _turn(self, turn: Turn, again: bool) -> str:
         if abs(turn.angle) >= ABOUT_FACE:
             return self.say("turn around", f"make a U-turn to the {turn.side}")
+        if again:
+            return self.say(f"turn {turn.side} again", f"take another {turn.side}")
         said = self.say(f"turn {turn.side}", f"take a {turn.side}", f"make a {turn.side}")
         mark = self._mark(turn)
-        return said if mark is None else f"{said} {self.say('at', 'by')} the {self.name(mark.category)}"
+        if mark is None:
+            return said
+        self.told.add(mark.category)
+        return f"{said} {self.say('at', 'by')} the {self.name(mark.category)}"
 
     def _mark(self, turn: Turn) -> Instance | None:
         """Something unmistakable where the turn is."""

@@ -16,6 +16,7 @@ BESIDE = 1.2  # m from the end of a way to the thing it stops next to, at most
 ORDINALS = ("first", "second", "third", "fourth")
 _UNREMARKABLE = {  # nobody would say "stop next to the curtain"
     "curtain", "towel", "rug", "doormat", "radiator", "extractor hood", "ceiling lamp", "wall lamp", "toilet paper",
+    "picture", "clock",
 }
 _SEEN_ASIDE = 4.0  # m; things of one kind further than this from the way are not counted with the others
 _NEIGHBOURS = 15.0  # m; outside rooms, likes further away than this cannot be mistaken for each other
