@@ -156,7 +156,7 @@ def test_mirrored_nodes_keep_their_outside(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "category"), [
-    ("chair_3", "chair"), ("Chair.001", "chair"), ("OfficeChair_03", "office chair"), ("potted-plant 7", "potted plant"),
+    ("chair_3", "chair"), ("Chair.001", "chair"), ("OfficeChair_03", "office chair"), ("potted-plant", "potted plant"),
     ("mesh_12", ""), ("geometry_0", ""), ("world", ""), ("a.glb", ""), ("node_4f2a9c11", ""), ("8f3acb91d2", ""),
 ])
 def test_names_become_categories(name: str, category: str) -> None:
@@ -164,7 +164,8 @@ def test_names_become_categories(name: str, category: str) -> None:
 
 
 def test_degenerate_triangles_are_dropped(tmp_path: Path) -> None:
-    body = trimesh.Trimesh([[0, 0, 0], [1, 0, 0], [0, 1, 0], [2, 0, 0]], [[0, 1, 2], [0, 1, 3], [1, 1, 2]], process=False)
+    corners = [[0, 0, 0], [1, 0, 0], [0, 1, 0], [2, 0, 0]]
+    body = trimesh.Trimesh(corners, [[0, 1, 2], [0, 1, 3], [1, 1, 2]], process=False)
     body.export(tmp_path / "a.ply")
     assert len(load_mesh_file(str(tmp_path / "a.ply")).faces) == 1
 
