@@ -1,7 +1,7 @@
 """Where the robot's centre may be: distances to obstacles and drops over the floors of a heightfield, and islands.
 
-A border is a rectangle: the bounding box of what the robot's body would touch in one cell, or a cell without floor within
-a step. Near the robot's radius every cell lists its borders, so that points are tested exactly, not by cell.
+A border is a rectangle: the bounding box of what the robot's body would touch in one cell, or a cell without floor
+within a step. Near the robot's radius every cell lists its borders, so that points are tested exactly, not by cell.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CORNERS = ((1, 1), (-1, 1), (-1, -1), (1, -1))  # after DIRECTIONS, the other fo
 MINIMUM_ISLAND = 4.0  # m^2; what is smaller is the top of a bed or a table, or a cupboard
 MINIMUM_SHARE = 0.02  # of the largest island
 HALF_DIAGONAL = 0.7072  # cells
-SLACK = 0.35  # cells, bounds the error of distances carried from cell to cell
+SLACK = 0.35  # cells, amply more than distances carried from cell to cell are off
 
 
 class Freespace(NamedTuple):

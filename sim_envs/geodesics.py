@@ -1,7 +1,7 @@
 """How far it is to drive: fast marching over the navigable cells.
 
 The field of distances around a set of goals grows only as far as it is asked for and can be kept, so that a robot that
-asks again on its way pays for a lookup. The field picks the way round; `paths` straightens it and measures the length.
+asks again on its way pays for a lookup. The field picks the way round; `paths` pulls it taut, and that is measured.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class DistanceField:
         self._field = (time, state, source, heap, place, size)
         reach = _SEED_REACH if len(nodes) <= _MANY_GOALS else 2
         for goal in range(len(nodes)):
-            _seed(space, goal, int(nodes[goal]), *points[goal].tolist(), reach, *self._field)
+            x, y = points[goal].tolist()
+            _seed(space, goal, int(nodes[goal]), x, y, reach, *self._field)
 
     def path(self, node: int, point: np.ndarray, ripple: float) -> tuple[np.ndarray, int]:
         """[K, 3] taut path (x, y in grid metres, z of the floor) from a navigable point, and the goal it reaches.
@@ -112,6 +113,33 @@ def _offer(node, value, label, mark, time, state, source, heap, place, size):  #
 
 
 @njit(cache=True, nogil=True)
+def _middle(space, node):  # type: ignore[no-untyped-def]
+    column = space.column[node]
+    return (column % space.nx + 0.5) * space.cell, (column // space.nx + 0.5) * space.cell
+
+
+@njit(cache=True, nogil=True)
+def _gates(space, node, x, y):  # type: ignore[no-untyped-def]
+    """Cells whose middles join a point to the field, and how far they are; -1 fills up.
+
+    They are the cells around it that are seen from it, or all that are there if none is.
+    """
+    targets, offsets = np.full(9, -1, np.int64), np.zeros(9)
+    for everything in (False, True):
+        for direction in range(9):
+            other = node if direction == 8 else neighbour(space.links, node, direction)
+            if other < 0 or not space.central[other]:
+                continue
+            to_x, to_y = _middle(space, other)
+            if everything or visible(space, node, x, y, to_x, to_y) == other:
+                targets[direction] = other
+                offsets[direction] = math.sqrt((to_x - x) ** 2 + (to_y - y) ** 2)
+        if targets.max() >= 0:
+            break
+    return targets, offsets
+
+
+@njit(cache=True, nogil=True)
 def _seed(space, goal, node, x, y, reach, time, state, source, heap, place, size):  # type: ignore[no-untyped-def]
     """Exact distances to the middles of cells around a goal that are seen from it."""
     i, j = space.column[node] % space.nx, space.column[node] // space.nx
@@ -124,36 +152,10 @@ def _seed(space, goal, node, x, y, reach, time, state, source, heap, place, size
                 rise = (space.low[other] + space.high[other]) / 2 - z
                 exact = math.sqrt((to_x - x) ** 2 + (to_y - y) ** 2 + rise**2)
                 _offer(other, np.float32(exact), goal, _SEED, time, state, source, heap, place, size)
-
-
-@njit(cache=True, nogil=True)
-def _gates(space, node, x, y):  # type: ignore[no-untyped-def]
-    """Cells seen from a point through whose middles its way begins, and how far they are; -1 fills up."""
-    targets, offsets = np.full(9, -1, np.int64), np.zeros(9)
-    for direction in range(9):
-        other = node if direction == 8 else neighbour(space.links, node, direction)
-        if other < 0 or not space.central[other]:
-            continue
-        to_x, to_y = (space.column[other] % space.nx + 0.5) * space.cell, (space.column[other] // space.nx + 0.5) * space.cell
-        if visible(space, node, x, y, to_x, to_y) == other:
-            targets[direction] = other
-            offsets[direction] = math.sqrt((to_x - x) ** 2 + (to_y - y) ** 2)
-    return targets, offsets
-
-
-@njit(cache=True, nogil=True)
-def anchor(space, node, x, y):  # type: ignore[no-untyped-def]
-    """A navigable point joined to the field: itself, or the middle of a cell beside it where no line leads to one."""
-    targets, _ = _gates(space, node, x, y)
-    if targets.max() >= 0:
-        return node, x, y
-    for direction in range(8):
-        other = neighbour(space.links, node, direction)
-        if other >= 0 and space.central[other]:
-            node = other
-            break
-    column = space.column[node]
-    return node, (column % space.nx + 0.5) * space.cell, (column // space.nx + 0.5) * space.cell
+    targets, offsets = _gates(space, node, x, y)
+    for k in range(len(targets)):
+        if targets[k] >= 0:
+            _offer(targets[k], np.float32(offsets[k]), goal, _SEED, time, state, source, heap, place, size)
 
 
 @njit(cache=True, nogil=True)
@@ -234,6 +236,5 @@ def _descend(space, node, time, state, source, heap, place, size):  # type: igno
         node = following
     points = np.empty((count, 2))
     for k in range(count):
-        column = space.column[nodes[k]]
-        points[k] = (column % space.nx + 0.5) * space.cell, (column // space.nx + 0.5) * space.cell
+        points[k] = _middle(space, nodes[k])
     return nodes[:count], points, node

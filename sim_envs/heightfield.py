@@ -96,45 +96,41 @@ def _kinds(triangles: np.ndarray, flattest: float) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
+def _put(target, k, x, y, z):  # type: ignore[no-untyped-def]
+    target[k, 0], target[k, 1], target[k, 2] = x, y, z
+    return k + 1
+
+
+@njit(cache=True, nogil=True)
 def _split(polygon, count, axis, at, below, above):  # type: ignore[no-untyped-def]
     """Cut a convex polygon [count, 3] along axis = at; returns the corner counts below and above."""
-    low = high = 0
+    least, most = np.inf, -np.inf
     for k in range(count):
-        offset = polygon[k, axis] - at
-        if offset < -_ON_LINE:
-            low += 1
-        elif offset > _ON_LINE:
-            high += 1
-    if low == 0:
-        above[:count] = polygon[:count]
-        return 0, count
-    if high == 0:
-        below[:count] = polygon[:count]
+        least, most = min(least, polygon[k, axis]), max(most, polygon[k, axis])
+    if most <= at + _ON_LINE and least < at - _ON_LINE:
+        for k in range(count):
+            _put(below, k, polygon[k, 0], polygon[k, 1], polygon[k, 2])
         return count, 0
+    if least >= at - _ON_LINE:
+        for k in range(count):
+            _put(above, k, polygon[k, 0], polygon[k, 1], polygon[k, 2])
+        return 0, count
     low = high = 0
     for k in range(count):
-        here, there = polygon[k], polygon[(k + 1) % count]
-        a, b = here[axis] - at, there[axis] - at
-        if abs(a) <= _ON_LINE:
-            below[low] = here
-            above[high] = here
-            low += 1
-            high += 1
-            continue
-        if a < 0:
-            below[low] = here
-            low += 1
-        else:
-            above[high] = here
-            high += 1
-        if abs(b) > _ON_LINE and a * b < 0:
+        x, y, z = polygon[k, 0], polygon[k, 1], polygon[k, 2]
+        follower = k + 1 if k + 1 < count else 0
+        a, b = polygon[k, axis] - at, polygon[follower, axis] - at
+        if a <= _ON_LINE:
+            low = _put(below, low, x, y, z)
+        if a >= -_ON_LINE:
+            high = _put(above, high, x, y, z)
+        if abs(a) > _ON_LINE and abs(b) > _ON_LINE and a * b < 0:
             t = a / (a - b)
-            for d in range(3):
-                below[low, d] = here[d] + t * (there[d] - here[d])
-            below[low, axis] = at
-            above[high] = below[low]
-            low += 1
-            high += 1
+            x += t * (polygon[follower, 0] - x)
+            y += t * (polygon[follower, 1] - y)
+            z += t * (polygon[follower, 2] - z)
+            x, y = (at, y) if axis == 0 else (x, at)
+            low, high = _put(below, low, x, y, z), _put(above, high, x, y, z)
     return low, high
 
 
@@ -176,33 +172,49 @@ def _store(k, piece, count, i, j, bottom, top, box):  # type: ignore[no-untyped-
 
 
 @njit(cache=True, nogil=True)
+def _plane(corners):  # type: ignore[no-untyped-def]
+    """A corner of a triangle and its slopes along x and y; no slope if it stands upright."""
+    x, y, z = corners[0, 0], corners[0, 1], corners[0, 2]
+    ux, uy, uz = corners[1, 0] - x, corners[1, 1] - y, corners[1, 2] - z
+    vx, vy, vz = corners[2, 0] - x, corners[2, 1] - y, corners[2, 2] - z
+    area = ux * vy - uy * vx
+    if abs(area) < 1e-12:
+        return x, y, z, 0.0, 0.0
+    return x, y, z, (uz * vy - uy * vz) / area, (ux * vz - uz * vx) / area
+
+
+@njit(cache=True, nogil=True)
 def _rasterise(triangles, kinds, origin, cell, nx, ny, cursor, bottom, top, box, kind, fill):  # type: ignore[no-untyped-def]
     """Count the pieces of each column in `cursor`, or (fill) store them where the cursors point."""
     rest, row, spare, piece, tail = (np.empty((12, 3)), np.empty((12, 3)), np.empty((12, 3)), np.empty((12, 3)),
                                      np.empty((12, 3)))
     for f in range(len(triangles)):
+        x0 = y0 = np.inf
+        x1 = y1 = -np.inf
         for c in range(3):
-            rest[c, 0] = (triangles[f, c, 0] - origin[0]) / cell
-            rest[c, 1] = (triangles[f, c, 1] - origin[1]) / cell
-            rest[c, 2] = triangles[f, c, 2]
-        ux, uy, uz = rest[1, 0] - rest[0, 0], rest[1, 1] - rest[0, 1], rest[1, 2] - rest[0, 2]
-        vx, vy, vz = rest[2, 0] - rest[0, 0], rest[2, 1] - rest[0, 1], rest[2, 2] - rest[0, 2]
-        area = ux * vy - uy * vx
-        slope_x = slope_y = 0.0
-        if abs(area) > 1e-12:
-            slope_x, slope_y = (uz * vy - uy * vz) / area, (ux * vz - uz * vx) / area
-        ax, ay, az = rest[0, 0], rest[0, 1], rest[0, 2]
+            x, y = (triangles[f, c, 0] - origin[0]) / cell, (triangles[f, c, 1] - origin[1]) / cell
+            _put(rest, c, x, y, triangles[f, c, 2])
+            x0, x1, y0, y1 = min(x0, x), max(x1, x), min(y0, y), max(y1, y)
+        i, j = int(math.floor(x0 + _ON_LINE)), int(math.floor(y0 + _ON_LINE))
+        if x1 <= i + 1 + _ON_LINE and y1 <= j + 1 + _ON_LINE:
+            k = cursor[j * nx + i]
+            cursor[j * nx + i] += 1
+            if fill:
+                _store(k, rest, 3, i, j, bottom, top, box)
+                kind[k] = kinds[f]
+            continue
+        ax, ay, az, slope_x, slope_y = _plane(rest)
         z0, z1 = min(az, rest[1, 2], rest[2, 2]), max(az, rest[1, 2], rest[2, 2])
         half = (abs(slope_x) + abs(slope_y)) / 2
-        j = int(math.floor(min(ay, rest[1, 1], rest[2, 1]) + _ON_LINE))
         left = 3
         while left > 0 and j < ny:
             count, left = _split(rest, left, 1, j + 1.0, row, spare)
             rest, spare = spare, rest
-            first, last = _covered(row, count, j) if abs(area) > 1.0 else (0, 0)
-            i = nx
+            first, last = _covered(row, count, j) if min(x1 - x0, y1 - y0) >= 1.0 else (0, 0)
+            least = np.inf
             for c in range(count):
-                i = min(i, int(math.floor(row[c, 0] + _ON_LINE)))
+                least = min(least, row[c, 0])
+            i = int(math.floor(least + _ON_LINE)) if count > 0 else nx
             while count > 0 and i < nx:
                 if i == first and first < last:
                     for i in range(first, last):
@@ -230,15 +242,28 @@ def _rasterise(triangles, kinds, origin, cell, nx, ny, cursor, bottom, top, box,
 
 
 @njit(cache=True, nogil=True)
-def _widen(box, other):  # type: ignore[no-untyped-def]
-    box[0], box[1] = min(box[0], other[0]), min(box[1], other[1])
-    box[2], box[3] = max(box[2], other[2]), max(box[3], other[3])
+def _copy_level(low, high, cover, source, target):  # type: ignore[no-untyped-def]
+    low[target], high[target] = low[source], high[source]
+    for side in range(4):
+        cover[target, side] = cover[source, side]
 
 
 @njit(cache=True, nogil=True)
-def _covers(outer, inner):  # type: ignore[no-untyped-def]
-    return (outer[0] <= inner[0] + 1 and outer[1] <= inner[1] + 1 and outer[2] + 1 >= inner[2]
-            and outer[3] + 1 >= inner[3])
+def _widen(boxes, a, others, b):  # type: ignore[no-untyped-def]
+    boxes[a, 0], boxes[a, 1] = min(boxes[a, 0], others[b, 0]), min(boxes[a, 1], others[b, 1])
+    boxes[a, 2], boxes[a, 3] = max(boxes[a, 2], others[b, 2]), max(boxes[a, 3], others[b, 3])
+
+
+@njit(cache=True, nogil=True)
+def _clear(boxes, a):  # type: ignore[no-untyped-def]
+    boxes[a, 0] = boxes[a, 1] = FULL
+    boxes[a, 2] = boxes[a, 3] = 0
+
+
+@njit(cache=True, nogil=True)
+def _covers(boxes, a, others, b):  # type: ignore[no-untyped-def]
+    return (boxes[a, 0] <= others[b, 0] + 1 and boxes[a, 1] <= others[b, 1] + 1 and boxes[a, 2] + 1 >= others[b, 2]
+            and boxes[a, 3] + 1 >= others[b, 3])
 
 
 @njit(cache=True, nogil=True)
@@ -251,10 +276,11 @@ def _levels(order, count, bottom, top, box, kind, low, high, cover):  # type: ig
             continue
         if levels > 0 and bottom[k] <= high[levels - 1] + _LEVEL:
             high[levels - 1] = max(high[levels - 1], top[k])
-            _widen(cover[levels - 1], box[k])
+            _widen(cover, levels - 1, box, k)
         else:
             low[levels], high[levels] = bottom[k], top[k]
-            cover[levels] = box[k]
+            for side in range(4):
+                cover[levels, side] = box[k, side]
             levels += 1
     return levels
 
@@ -264,14 +290,12 @@ def _bury(levels, low, high, cover, height, above):  # type: ignore[no-untyped-d
     """Drop levels wholly under others within the robot's height, in place: treads hide what is inside a staircase."""
     kept = 0
     for k in range(levels):
-        above[0] = above[1] = FULL
-        above[2] = above[3] = 0
+        _clear(above, 0)
         for other in range(k + 1, levels):
             if low[other] < high[k] + height - _TOUCH:
-                _widen(above, cover[other])
-        if not _covers(above, cover[k]):
-            low[kept], high[kept] = low[k], high[k]
-            cover[kept] = cover[k]
+                _widen(above, 0, cover, other)
+        if not _covers(above, 0, cover, k):
+            _copy_level(low, high, cover, k, kept)
             kept += 1
     return kept
 
@@ -283,11 +307,10 @@ def _join_steps(levels, low, high, cover, step, rise):  # type: ignore[no-untype
     for k in range(1, levels):
         if low[k] - high[kept] <= step + _TOUCH and high[k] - low[kept] <= rise:
             high[kept] = max(high[kept], high[k])
-            _widen(cover[kept], cover[k])
+            _widen(cover, kept, cover, k)
         else:
             kept += 1
-            low[kept], high[kept] = low[k], high[k]
-            cover[kept] = cover[k]
+            _copy_level(low, high, cover, k, kept)
     return min(levels, kept + 1)
 
 
@@ -306,7 +329,7 @@ def _find_floors(start, bottom, top, box, kind, step, height, rise):  # type: ig
     shelter, raised = np.empty(bound, np.uint8), np.empty(bound, np.bool_)
     order = np.empty(deepest, np.int64)
     low, high, cover = np.empty(deepest), np.empty(deepest), np.empty((deepest, 4), np.int64)
-    body = np.empty(4, np.int64)
+    body = np.empty((1, 4), np.int64)
     nodes = 0
     for c in range(columns):
         count = start[c + 1] - start[c]
@@ -321,23 +344,22 @@ def _find_floors(start, bottom, top, box, kind, step, height, rise):  # type: ig
         levels = _bury(levels, low, high, cover, height, body)
         levels = _join_steps(levels, low, high, cover, step, rise)
         for level in range(levels):
-            body[0] = body[1] = FULL
-            body[2] = body[3] = 0
+            _clear(body, 0)
             above = UNDER_SKY
             for at in range(count):
                 k = order[at]
                 if top[k] <= high[level] + step + _TOUCH:
                     continue
                 if bottom[k] < high[level] + height - _TOUCH:
-                    _widen(body, box[k])
+                    _widen(body, 0, box, k)
                 elif kind[k] & (_UP | _DOWN):
                     above = INSIDE_SOLID if kind[k] & _UP else UNDER_CEILING
                     break
-            if _covers(body, cover[level]):
+            if _covers(body, 0, cover, level):
                 continue
             column[nodes], node_low[nodes], node_high[nodes] = c, low[level], high[level]
             for side in range(4):
-                floor[nodes, side], obstacle[nodes, side] = cover[level, side], body[side]
+                floor[nodes, side], obstacle[nodes, side] = cover[level, side], body[0, side]
             shelter[nodes], raised[nodes] = above, nodes > node_start[c]
             nodes += 1
         node_start[c + 1] = nodes
@@ -368,8 +390,8 @@ def _link(start, column, low, high, floor, nx, ny, reach, crack):  # type: ignor
         for direction in range(4):
             dx, dy = DIRECTIONS[direction]
             if 0 <= i + dx < nx and 0 <= j + dy < ny:
-                links[node, direction] = _best_link(node, column[node] + dx + dy * nx, direction, start, low, high, floor,
-                                                    reach, crack)
+                links[node, direction] = _best_link(
+                    node, column[node] + dx + dy * nx, direction, start, low, high, floor, reach, crack)
     for node in range(len(low)):
         for direction in range(4):
             other = links[node, direction]

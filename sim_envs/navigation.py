@@ -11,11 +11,18 @@ from numba import njit
 from nav_foundation.geometry import path_length
 from nav_foundation.robot import Footprint
 from sim_envs.freespace import build_freespace, is_clear
-from sim_envs.geodesics import DistanceField, anchor
+from sim_envs.geodesics import DistanceField
 from sim_envs.heightfield import build_surfaces
 from sim_envs.mesh import SceneMesh
 from sim_envs.motion import (
-    LEVEL_REACH, advance, clearance_at, find_node, height_at, is_navigable, nearest_navigable, visible,
+    LEVEL_REACH,
+    advance,
+    clearance_at,
+    find_node,
+    height_at,
+    is_navigable,
+    nearest_navigable,
+    visible,
 )
 from sim_envs.paths import follow_floor
 from sim_envs.simulator import Geodesic, Pose, SimulatorError, Step, TopDown
@@ -43,9 +50,10 @@ class Navigation:
         self._occupied = surfaces.occupied
         self._corner = np.array([self._space.x0, self._space.y0, 0.0])
         self._ripple = 0.05 + footprint.step_height / 2
-        vertices = mesh.vertices[np.unique(mesh.faces)]
-        self.lower: np.ndarray = vertices.min(axis=0).astype(np.float64)  # [3] m, bounds of the mesh
-        self.upper: np.ndarray = vertices.max(axis=0).astype(np.float64)
+        used = np.zeros(len(mesh.vertices), np.bool_)
+        used[mesh.faces] = True
+        self.lower: np.ndarray = mesh.vertices[used].min(axis=0).astype(np.float64)  # [3] m, bounds of the mesh
+        self.upper: np.ndarray = mesh.vertices[used].max(axis=0).astype(np.float64)
         self.cell: float = self._space.cell  # m, may be coarser than the mesh asked for
         self.navigable_area: float = float(np.count_nonzero(self._space.central)) * self.cell**2  # m^2, all islands
         self._main = np.flatnonzero(self._space.component == 0)
@@ -58,8 +66,8 @@ class Navigation:
             space, start.x - space.x0, start.y - space.y0, start.z, end.x - space.x0, end.y - space.y0)
         if not found:
             raise SimulatorError(
-                f"the robot at ({start.x:.2f}, {start.y:.2f}, {start.z:.2f}) is over {START_REACH:g} m from any navigable "
-                "floor: start from a point that snap() or sample_navigable() gave"
+                f"the robot at ({start.x:.2f}, {start.y:.2f}, {start.z:.2f}) is over {START_REACH:g} m from any "
+                "navigable floor: start from a point that snap() or sample_navigable() gave"
             )
         return Step(Pose(x + space.x0, y + space.y0, z, end.yaw), contact)
 
@@ -68,8 +76,8 @@ class Navigation:
 
         All are snapped to navigable points within 2 m first; the path and its length are those between these points.
         """
-        nodes, points = _anchor_all(self._space, _points(start, "start") - self._corner)
-        goal_nodes, goal_points = _anchor_all(self._space, _points(goals, "goals") - self._corner)
+        nodes, points = _snap_all(self._space, _points(start, "start") - self._corner)
+        goal_nodes, goal_points = _snap_all(self._space, _points(goals, "goals") - self._corner)
         usable = np.flatnonzero(goal_nodes >= 0)
         if nodes[0] < 0 or len(usable) == 0:
             return _UNREACHABLE
@@ -109,7 +117,7 @@ class Navigation:
     def clearance(self, points: np.ndarray) -> np.ndarray:
         """[N] metres from points [N, 3] to the nearest obstacle or drop, 0 where no robot fits, capped at some metres.
 
-        Never too much: within that distance nothing is in the way. Exact about the robot's radius, elsewhere up to 0.7
+        Never too much: within that distance nothing is in the way. Exact about the robot's radius, elsewhere up to 0.8
         cells too little.
         """
         return _clearances(self._space, _points(points, "points") - self._corner)
@@ -169,12 +177,12 @@ def _try_step(space, x, y, z, to_x, to_y):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _anchor_all(space, points):  # type: ignore[no-untyped-def]
-    nodes, places = np.full(len(points), -1, np.int64), np.zeros((len(points), 2))
+def _snap_all(space, points):  # type: ignore[no-untyped-def]
+    """The navigable points nearest to points [N, 3]: their nodes [N], -1 = none within reach, and x, y [N, 2]."""
+    nodes, places = np.empty(len(points), np.int64), np.empty((len(points), 2))
     for k in range(len(points)):
-        node, x, y = nearest_navigable(space, points[k, 0], points[k, 1], points[k, 2], SNAP_REACH)
-        if node >= 0:
-            nodes[k], places[k, 0], places[k, 1] = anchor(space, node, x, y)
+        nodes[k], places[k, 0], places[k, 1] = nearest_navigable(
+            space, points[k, 0], points[k, 1], points[k, 2], SNAP_REACH)
     return nodes, places
 
 
@@ -201,14 +209,14 @@ def _components(space, points):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def _draw(space, occupied, x0, y0, resolution, columns, rows):  # type: ignore[no-untyped-def]
     """The grid of a TopDown whose corner lies at (x0, y0) of the grid."""
-    grid = np.full((rows, columns), _OUTSIDE, np.uint8)
+    grid, half = np.full((rows, columns), _OUTSIDE, np.uint8), resolution / 2
     for row in range(rows):
         y = y0 + (row + 0.5) * resolution
         for column in range(columns):
             x = x0 + (column + 0.5) * resolution
-            half = resolution / 2
+            first, last = max(int((x - half) / space.cell), 0), min(int((x + half) / space.cell), space.nx - 1)
             for j in range(max(int((y - half) / space.cell), 0), min(int((y + half) / space.cell), space.ny - 1) + 1):
-                for i in range(max(int((x - half) / space.cell), 0), min(int((x + half) / space.cell), space.nx - 1) + 1):
+                for i in range(first, last + 1):
                     if occupied[j * space.nx + i]:
                         grid[row, column] = _OBSTACLE
             i, j = int(x / space.cell), int(y / space.cell)

@@ -111,7 +111,7 @@ def _chop(space, nodes, points, count):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def straighten(space, nodes, points):  # type: ignore[no-untyped-def]
-    """The shortest path found by pulling a path (nodes [K], points [K, 2] grid metres, each in sight of the next) taut."""
+    """Pull a path taut. It is nodes [K] and points [K, 2] in grid metres, each in sight of the next."""
     count = _leap(space, nodes, points, len(nodes))
     nodes, points = nodes[:count].copy(), points[:count].copy()
     length = np.inf

@@ -41,8 +41,9 @@ def box(x0: float, y0: float, z0: float, x1: float, y1: float, z1: float, turn: 
 
 def walls(x0: float, y0: float, x1: float, y1: float, height: float = 2.5, thick: float = 0.1) -> Quads:
     """Four walls around a rectangle."""
-    return (box(x0 - thick, y0 - thick, 0, x0, y1 + thick, height) + box(x1, y0 - thick, 0, x1 + thick, y1 + thick, height)
-            + box(x0, y0 - thick, 0, x1, y0, height) + box(x0, y1, 0, x1, y1 + thick, height))
+    low, high = y0 - thick, y1 + thick
+    sides = box(x0 - thick, low, 0, x0, high, height) + box(x1, low, 0, x1 + thick, high, height)
+    return sides + box(x0, y0 - thick, 0, x1, y0, height) + box(x0, y1, 0, x1, y1 + thick, height)
 
 
 def room(width: float, depth: float) -> Quads:
