@@ -143,7 +143,7 @@ class Renderer:
                     hits.face, distance, directions, origin, faces.records, _SHADOW_BIAS)
                 lit[facing] = ~surface.rays.blocked(starts, self._sun)
             shading.shade_hits(
-                hits.face, hits.u, hits.v, distance, lit, directions, view.spread, pixels, faces.records,
+                hits.face, hits.u, hits.v, distance, lit, directions, origin, view.spread, pixels, faces.records,
                 atlas.texels, atlas.levels, shading.GAMMA, canvas.rgb)
         if canvas.depth is not None:
             shading.write_depth(hits.face, distance, view.along_axis, pixels, canvas.depth)

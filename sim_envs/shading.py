@@ -16,7 +16,7 @@ from sim_envs.mesh import Light, SceneMesh
 from sim_envs.texture_atlas import WHITE, TextureAtlas, build_atlas, linear_to_srgb, srgb_to_linear
 
 # Columns of a face record; one row holds all the kernel needs of a face, for the sake of the processor's cache.
-_CORNER, _NORMAL, _UV, _TINT, _SUN, _DENSITY, _TEXTURE, _WIDTH = 0, 3, 6, 12, 21, 24, 25, 26
+_CORNER, _NORMAL, _UV, _GRADIENT, _TINT, _SUN, _DENSITY, _TEXTURE, _WIDTH = 0, 3, 6, 8, 14, 23, 26, 27, 28
 _MOST_STRETCH = 12.0  # how far a footprint may stretch at a grazing angle, in its own width
 GAMMA = np.rint(linear_to_srgb(np.arange(4096) / 4095.0) * 255.0).astype(np.uint8)
 
@@ -25,7 +25,7 @@ GAMMA = np.rint(linear_to_srgb(np.arange(4096) / 4095.0) * 255.0).astype(np.uint
 class FaceTable:
     """What the kernel knows of the surfaces of a scene."""
 
-    records: np.ndarray  # [F, 26] float32
+    records: np.ndarray  # [F, 28] float32, see the columns above
     instance: np.ndarray  # [F] int32
     atlas: TextureAtlas
 
@@ -61,10 +61,10 @@ def face_table(mesh: SceneMesh, ambient: np.ndarray) -> FaceTable:
     records[:, _CORNER:_NORMAL] = triangles[:, 0]
     records[:, _NORMAL:_UV] = normal
     # Whole repeats are taken off, so that float32 keeps its precision where textures repeat thousands of times.
-    records[:, _UV:_TINT] = (mesh.uv - np.floor(mesh.uv.min(axis=1, keepdims=True))).reshape(-1, 6)
+    records[:, _UV:_GRADIENT] = (mesh.uv - np.floor(mesh.uv.min(axis=1, keepdims=True)))[:, 0]
+    records[:, _GRADIENT:_TINT], records[:, _DENSITY] = _uv_gradients(triangles, mesh.uv, atlas.levels[texture, 0, 1:])
     records[:, _TINT:_SUN] = (colour * (emission + (1.0 - emission) * ambient)).reshape(-1, 9)
     records[:, _SUN:_DENSITY] = colour.mean(axis=1) * (1.0 - emission[:, 0]) * sunlight(mesh.light, normal)[:, None]
-    records[:, _DENSITY] = _texel_density(triangles, mesh.uv, atlas.levels[texture, 0, 1:])
     records[:, _TEXTURE] = texture
     return FaceTable(records, mesh.instance, atlas)
 
@@ -90,19 +90,27 @@ def sunlight(light: Light, normal: np.ndarray) -> np.ndarray:
     return (light.sun_strength * np.maximum(normal @ sun_direction(light), 0.0)).astype(np.float32)
 
 
-def _texel_density(triangles: np.ndarray, uv: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """[F] texels per metre along the direction in which the texture is squeezed most. `size` [F, 2]: width, height."""
-    corners, texels = triangles.astype(np.float64), uv.astype(np.float64) * size[:, None]
-    (a, b), (p, q) = (corners[:, 1:] - corners[:, :1]).swapaxes(0, 1), (texels[:, 1:] - texels[:, :1]).swapaxes(0, 1)
-    length = np.maximum(np.linalg.norm(a, axis=1), 1e-9)
-    along = (a * b).sum(axis=1) / length
-    across = np.maximum(np.linalg.norm(np.cross(a, b), axis=1) / length, 1e-9)
-    by_x = p / length[:, None]
-    by_y = (q - by_x * along[:, None]) / across[:, None]
-    # The larger singular value of the 2 x 2 matrix [by_x by_y].
-    square = (by_x**2).sum(axis=1) + (by_y**2).sum(axis=1)
-    area = by_x[:, 0] * by_y[:, 1] - by_x[:, 1] * by_y[:, 0]
-    return np.sqrt((square + np.sqrt(np.maximum(square**2 - 4.0 * area**2, 0.0))) / 2.0)
+def _uv_gradients(triangles: np.ndarray, uv: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How textures of `size` [F, 2] (texels across, up) lie on triangles.
+
+    Returns the gradients [F, 6] of u and of v in repeats per metre along x, y and z, and the texels per metre [F] in
+    the direction in which the texture is squeezed most.
+    """
+    corners, repeats = triangles.astype(np.float64), uv.astype(np.float64)
+    a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    aa, ab, bb = (a * a).sum(axis=1), (a * b).sum(axis=1), (b * b).sum(axis=1)
+    area = aa * bb - ab * ab
+    scale = np.where(area > 1e-18, 1.0, 0.0) / np.maximum(area, 1e-18)
+    # The vectors that measure how far one is along a, and along b.
+    along_a = (bb[:, None] * a - ab[:, None] * b) * scale[:, None]
+    along_b = (aa[:, None] * b - ab[:, None] * a) * scale[:, None]
+    by_a, by_b = repeats[:, 1] - repeats[:, 0], repeats[:, 2] - repeats[:, 0]
+    gradients = by_a[:, :, None] * along_a[:, None] + by_b[:, :, None] * along_b[:, None]  # [F, 2, 3]
+    texels = gradients * size[:, :, None]
+    squares = (texels**2).sum(axis=2)
+    mixed = (texels[:, 0] * texels[:, 1]).sum(axis=1)
+    spread = np.sqrt((squares[:, 0] - squares[:, 1]) ** 2 + 4.0 * mixed**2)
+    return gradients.reshape(-1, 6), np.sqrt((squares.sum(axis=1) + spread) / 2.0)  # the larger singular value
 
 
 def sky_colours(light: Light) -> np.ndarray:
@@ -156,8 +164,8 @@ def sunny_points(
 @njit(cache=True, nogil=True)
 def shade_hits(
     face: np.ndarray, hit_u: np.ndarray, hit_v: np.ndarray, distance: np.ndarray, lit: np.ndarray,
-    directions: np.ndarray, spread: np.ndarray, pixel: np.ndarray, records: np.ndarray, texels: np.ndarray,
-    levels: np.ndarray, gamma: np.ndarray, rgb: np.ndarray,
+    directions: np.ndarray, origin: np.ndarray, spread: np.ndarray, pixel: np.ndarray, records: np.ndarray,
+    texels: np.ndarray, levels: np.ndarray, gamma: np.ndarray, rgb: np.ndarray,
 ) -> None:
     """Write the colour of every ray that hit a face to rgb[pixel]. `lit` is 1 where the sun shines."""
     for i in range(face.shape[0]):
@@ -168,19 +176,9 @@ def shade_hits(
         b0 = np.float32(1.0) - b1 - b2
         out = pixel[i]
         red = green = blue = np.float32(1.0)
-        texture = int(records[f, _TEXTURE])
-        if texture != WHITE:
-            slope = abs(
-                records[f, _NORMAL] * directions[i, 0] + records[f, _NORMAL + 1] * directions[i, 1]
-                + records[f, _NORMAL + 2] * directions[i, 2]
-            )
-            stretch = min(1.0 / max(slope, 1e-6), _MOST_STRETCH)
-            red, green, blue = _trilinear(
-                texels, levels, texture,
-                b0 * records[f, _UV] + b1 * records[f, _UV + 2] + b2 * records[f, _UV + 4],
-                b0 * records[f, _UV + 1] + b1 * records[f, _UV + 3] + b2 * records[f, _UV + 5],
-                distance[i] * spread[out] * records[f, _DENSITY] * stretch,
-            )
+        if records[f, _TEXTURE] != WHITE:
+            red, green, blue = _surface_texture(
+                texels, levels, records, f, directions, i, origin, distance[i], distance[i] * spread[out])
         sun = np.float32(lit[i])
         for k, albedo in enumerate((red, green, blue)):
             light = (
@@ -188,6 +186,42 @@ def shade_hits(
                 + sun * records[f, _SUN + k]
             )
             rgb[out, k] = _encode(albedo * light, gamma)
+
+
+@njit(cache=True, nogil=True)
+def _surface_texture(
+    texels: np.ndarray, levels: np.ndarray, records: np.ndarray, f: int, directions: np.ndarray, i: int,
+    origin: np.ndarray, distance: float, width: float,
+) -> tuple[np.float32, np.float32, np.float32]:
+    """Linear RGB 0..1 where ray i, `width` metres wide there, meets face f.
+
+    At a grazing angle its footprint is long; a few taps along it keep floors sharp across where one would blur them.
+    """
+    px = origin[0] + distance * directions[i, 0] - records[f, _CORNER]
+    py = origin[1] + distance * directions[i, 1] - records[f, _CORNER + 1]
+    pz = origin[2] + distance * directions[i, 2] - records[f, _CORNER + 2]
+    dx, dy, dz = directions[i, 0], directions[i, 1], directions[i, 2]
+    ux, uy, uz = records[f, _GRADIENT], records[f, _GRADIENT + 1], records[f, _GRADIENT + 2]
+    vx, vy, vz = records[f, _GRADIENT + 3], records[f, _GRADIENT + 4], records[f, _GRADIENT + 5]
+    u = records[f, _UV] + px * ux + py * uy + pz * uz
+    v = records[f, _UV + 1] + px * vx + py * vy + pz * vz
+    slope = dx * records[f, _NORMAL] + dy * records[f, _NORMAL + 1] + dz * records[f, _NORMAL + 2]
+    stretch = min(1.0 / max(abs(slope), 1e-6), _MOST_STRETCH)
+    taps = 1 if stretch < 2.0 else 2 if stretch < 4.0 else 3
+    step = width * stretch / taps
+    footprint = max(step, width) * records[f, _DENSITY]
+    texture = int(records[f, _TEXTURE])
+    if taps == 1:
+        return _trilinear(texels, levels, texture, u, v, footprint)
+    along_u = (dx * ux + dy * uy + dz * uz) * step
+    along_v = (dx * vx + dy * vy + dz * vz) * step
+    red = green = blue = np.float32(0.0)
+    for tap in range(taps):
+        at = tap - 0.5 * (taps - 1)
+        r, g, b = _trilinear(texels, levels, texture, u + at * along_u, v + at * along_v, footprint)
+        red, green, blue = red + r, green + g, blue + b
+    share = np.float32(1.0 / taps)
+    return red * share, green * share, blue * share
 
 
 @njit(cache=True, nogil=True)
@@ -251,14 +285,18 @@ def _encode(value: np.float32, gamma: np.ndarray) -> np.uint8:
 
 @njit(cache=True, nogil=True)
 def shade_sky(face: np.ndarray, directions: np.ndarray, sky: np.ndarray, rgb: np.ndarray) -> None:
-    """Write the sky's colour where a ray hit nothing; a pixel without a ray (direction 0) stays black."""
+    """Write the sky's colour where a ray hit nothing, darker below the horizon, where the scene just ends.
+
+    A pixel without a ray (direction 0) stays black.
+    """
     for i in range(face.shape[0]):
         z = directions[i, 2]
         if face[i] >= 0 or (directions[i, 0] == 0.0 and directions[i, 1] == 0.0 and z == 0.0):
             continue
         up = np.float32(math.sqrt(max(z, np.float32(0.0))))
+        haze = np.float32(1.0) - np.float32(8.0) * min(max(-z, np.float32(0.0)), np.float32(0.05))
         for k in range(3):
-            rgb[i, k] = np.uint8(sky[0, k] + up * (sky[1, k] - sky[0, k]) + np.float32(0.5))
+            rgb[i, k] = np.uint8(haze * (sky[0, k] + up * (sky[1, k] - sky[0, k])) + np.float32(0.5))
 
 
 @njit(cache=True, nogil=True)

@@ -53,7 +53,7 @@ def tessellate(
     cut = pieces.take(chosen)
     if math.isfinite(meet):
         cut = _cut_at_corners(cut, meet)
-    pieces = _Pieces.join([pieces.take(~chosen), _cut_long_edges(cut, longest_edge)])
+    pieces = _Pieces.join([pieces.take(~chosen), *_cut_long_edges(cut, longest_edge)])
     count = len(pieces.face)
     if count == len(mesh.faces):
         return mesh
@@ -79,7 +79,7 @@ def _cut(values: np.ndarray, first: np.ndarray, at: np.ndarray) -> np.ndarray:
         -1, *values.shape[1:])
 
 
-def _cut_long_edges(pieces: _Pieces, longest: float) -> _Pieces:
+def _cut_long_edges(pieces: _Pieces, longest: float) -> list[_Pieces]:
     kept = []
     while len(pieces.face):
         squares = (_edges(pieces.corners) ** 2).sum(axis=2)
@@ -87,7 +87,7 @@ def _cut_long_edges(pieces: _Pieces, longest: float) -> _Pieces:
         kept.append(pieces.take(~long))
         first = squares[long].argmax(axis=1)
         pieces = pieces.take(long).split(first, np.full(len(first), 0.5))
-    return _Pieces.join(kept)
+    return kept
 
 
 def _cut_at_corners(pieces: _Pieces, shortest: float) -> _Pieces:
