@@ -19,7 +19,7 @@ DOOR_OF = {(a if b == "corridor" else b): (x, y) for x, y, a, b in DOORS}  # eve
 PROPER = {word: name for name, words in SYNONYMS.items() for word in words if name != "tv"}
 SIDE = "(left|right)"
 ORDINAL = ("first", "second", "third")
-NOUN = r"the ((?:first |second |third |fourth )?[a-zA-Z ]+?)"
+NOUN = r"the ((?:first |second |third |fourth )?[a-zA-Z' ]+?)"
 END = r"(?= on your| and |, |\.)"
 
 
@@ -113,7 +113,7 @@ def rooms_entered(text: str) -> list[str]:
 def rooms_left(text: str) -> list[str]:
     return [
         category(m[1])
-        for m in re.finditer(r"(?:leave|exit|walk out of|go from) the ([a-z ]+?)(?= into| and |, |\.)", text, re.I)
+        for m in re.finditer(r"(?:leave|exit|walk out of|go from) the ([a-z' ]+?)(?= into| and |, |\.)", text, re.I)
     ]
 
 

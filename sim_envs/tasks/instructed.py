@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from sim_envs.simulator import Geodesic
+from sim_envs.simulator import Geodesic, Room
 from sim_envs.tasks.episode import EpisodeError
 from sim_envs.tasks.instructions import describe_route
 from sim_envs.tasks.landmarks import BESIDE, notable, stop_landmark
 from sim_envs.tasks.object_goals import view_points
-from sim_envs.tasks.rooms import distances_to, room_at
+from sim_envs.tasks.rooms import distances_to, inside, room_at
 from sim_envs.tasks.route import ABOUT_FACE, Route, analyse
 from sim_envs.tasks.site import Site, heading_along, pose_at
 
-_ENDS = 25  # ends tried
+_ENDS = 40  # ends tried
 _STARTS = 12  # starts tried for each end
 
 
@@ -48,13 +48,24 @@ def make_instruction(site: Site, variant: str, low: float, high: float) -> dict[
 
 
 def _way_to(site: Site, end: np.ndarray, low: float, high: float, variant: str) -> Geodesic | None:
-    start = site.near(end, low / 2, high) if site.large or variant == "single-room" else site.place()
+    room = room_at(site.info, end)
+    if variant == "single-room" and room >= 0:
+        start = _in_room(site, site.info.rooms[room])
+    else:
+        start = site.near(end, low / 2, high) if site.large else site.place()
     if start is None or math.dist(start, end) > high:
-        return None
-    if variant == "single-room" and room_at(site.info, start) != room_at(site.info, end):
         return None
     way = site.simulator.geodesic(start, end[None])
     return way if math.isfinite(way.distance) and len(way.path) > 1 else None
+
+
+def _in_room(site: Site, room: Room) -> np.ndarray | None:
+    """A place [3] in a room, if the draw meets one."""
+    flat = site.rng.uniform(room.outline.min(axis=0), room.outline.max(axis=0))
+    point = site.simulator.snap(np.append(flat, room.floor))
+    if point is None or not inside(room.outline, point[None])[0] or not site.roomy(point[None])[0]:
+        return None
+    return point
 
 
 def _tellable(site: Site, route: Route, variant: str) -> bool:

@@ -27,7 +27,7 @@ from sim_envs.tasks.route import (
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "sofa": ("sofa", "couch"), "corridor": ("corridor", "hallway"), "fridge": ("fridge", "refrigerator"),
     "television": ("television", "TV"), "tv": ("TV", "television"), "bookshelf": ("bookshelf", "bookcase"),
-    "bin": ("bin", "trash can"), "trash can": ("trash can", "bin"), "pavement": ("pavement", "sidewalk"),
+    "bin": ("bin", "trash can"), "pavement": ("pavement", "sidewalk"),
     "crossing": ("crossing", "crosswalk"), "nightstand": ("nightstand", "bedside table"),
     "door": ("door", "doorway"),
 }
