@@ -176,6 +176,16 @@ def test_small_wheels_do_not_climb_the_kerb(city: SceneMesh, navigation: Navigat
     assert max(heights) < 0.03
 
 
+@pytest.mark.parametrize("seed", [20, 26])
+def test_roofs_and_the_insides_of_buildings_are_no_place_to_be(seed: int) -> None:
+    mesh = build_city(seed, 120)
+    navigation = Navigation(mesh, SMALL_WHEELS)
+    for building in of(mesh, "building"):
+        heights = mesh.triangles[mesh.instance == building.id][..., 2]
+        spots = np.array([[*building.centre, z] for z in np.unique(heights.round(2))])
+        assert (navigation.component(spots) == -1).all()
+
+
 def test_wide_robots_pass_everywhere_too(city: SceneMesh) -> None:
     wide = Navigation(city, WIDE_WHEELS)
     middles = np.array([[*thing.centre, 0.0] for thing in of(city, "crossing")])

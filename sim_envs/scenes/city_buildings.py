@@ -143,6 +143,7 @@ def _balconies(
 
 def _roof(sheets: Sheets, looks: Looks, building: Building, rng: np.random.Generator, rich: bool) -> None:
     x0, y0, x1, y1 = building.box
+    sheets.floor(looks.flat_roof, x0, y0, x1, y1, _FOOT, whole=True)  # with a floor below, a roof is known as a roof
     if building.hipped:
         hip_roof(sheets, looks.tiled_roofs[building.style % len(looks.tiled_roofs)], building.box, building.top)
         return
