@@ -13,7 +13,7 @@ from fake_house import DOORS, ROBOT, ROOMS, FakeHouse, house_info
 from sim_envs.simulator import Instance, SceneInfo, SceneRef
 from sim_envs.tasks.generate import generate_episodes
 from sim_envs.tasks.instructions import SYNONYMS, describe_route
-from sim_envs.tasks.route import analyse
+from sim_envs.tasks.route import analyse, roads_crossed
 
 DOOR_OF = {(a if b == "corridor" else b): (x, y) for x, y, a, b in DOORS}  # every room has one, into the corridor
 PROPER = {word: name for name, words in SYNONYMS.items() for word in words if name != "tv"}
@@ -257,3 +257,18 @@ def test_doorways_between_rooms_do_not_count_as_outside():
     [turn] = route.turns
     assert turn.side == "right" and turn.at == pytest.approx(2.0, abs=0.2)
     assert math.degrees(turn.angle) == pytest.approx(-92.9, abs=5)
+
+
+def test_a_road_is_crossed_where_the_crossing_is():
+    """Two halves of one crossing lead over one road; walking past another one is not crossing."""
+    def stripe(number: int, x0: float, x1: float, y0: float, y1: float) -> Instance:
+        outline = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
+        return Instance(number, "crossing", outline, 0.0, 0.0, is_object=False)
+
+    stripes = (stripe(1, 5, 8, -1, 1), stripe(2, 8.5, 11, -1, 1), stripe(3, 14, 15.5, -4, 0.1))
+    info = SceneInfo(SceneRef("city", 1), np.zeros(3), np.ones(3) * 30, 500.0, stripes)
+    route = analyse(info, np.array([[0.0, 0, 0], [20, 0, 0]]))
+    [road] = roads_crossed(info, route)
+    assert road.at == pytest.approx(5.0, abs=0.1)
+    text = describe_route(info, route.points, np.random.default_rng(0))
+    assert len(re.findall("road at the cross(ing|walk)", text)) == 1

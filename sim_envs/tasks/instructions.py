@@ -15,12 +15,14 @@ from sim_envs.tasks.route import (
     ABOUT_FACE,
     Crossing,
     Passing,
+    RoadCrossed,
     Route,
     Turn,
     analyse,
     door_side,
     doors_before,
     passings,
+    roads_crossed,
     turn_at,
 )
 
@@ -48,7 +50,7 @@ def describe_route(info: SceneInfo, path: np.ndarray, rng: np.random.Generator, 
     return _Speaker(info, route, rng).tell(start_yaw)
 
 
-Event = Turn | Crossing | Passing
+Event = Turn | Crossing | Passing | RoadCrossed
 
 
 @dataclass
@@ -100,7 +102,7 @@ class _Speaker:
         doors = [c for c in self.route.crossings if self._worth_telling(c)]
         taken = [t for t in self.route.turns if any(self._turn_of(c) is t for c in doors)]
         turns = [t for t in self.route.turns if t not in taken]
-        fixed: list[Event] = [*doors, *turns]
+        fixed: list[Event] = [*doors, *turns, *roads_crossed(self.info, self.route)]
         passed: list[Event] = [*self._passed(stop, [e.at for e in fixed])]
         return sorted([*fixed, *passed], key=lambda e: e.at)
 
@@ -157,6 +159,8 @@ class _Speaker:
         if isinstance(event, Turn):
             again = isinstance(before, Turn) and before.side == event.side and event.at - before.at < _LONG_LEG
             return [self._turn(event, again)]
+        if isinstance(event, RoadCrossed):
+            return [f"{self.say('cross the road', 'go over the road')} at the {self.name('crossing')}"]
         return [self._past(event, after if isinstance(after, Passing) else None)]
 
     def _past(self, first: Passing, second: Passing | None) -> str:

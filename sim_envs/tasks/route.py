@@ -11,7 +11,7 @@ import numpy as np
 
 from nav_foundation.geometry import resample_path
 from sim_envs.simulator import Door, Instance, SceneInfo
-from sim_envs.tasks.rooms import distances_to, rooms_at
+from sim_envs.tasks.rooms import distances_to, inside, rooms_at
 
 Side = Literal["left", "right"]
 TURN = math.radians(40)  # a smaller change of heading is not worth a word
@@ -25,6 +25,8 @@ _BRIEF = 0.4  # m; a shorter visit to a room is a brush with its border
 _THICKEST_WALL = 0.8  # m; a longer way outside every room leads outside
 _DOOR_ASIDE = 2.5  # m from the way to a door that is counted as passed
 _JUST_BESIDE = 0.7  # m
+_ONE_ROAD = 3.0  # m; pieces of crossings nearer to each other lead over one road
+_ACROSS = 2.5  # m on a crossing that lead over a road; less only brushes it
 _DOORWAY = 0.8  # m from the middle of a door at which a way goes through it
 
 
@@ -44,6 +46,11 @@ class Crossing:
     left: int  # index of the room, -1 = outside every room
     entered: int
     door: Door | None
+
+
+@dataclass(frozen=True)
+class RoadCrossed:
+    at: float  # m along the route, where a pedestrian crossing is entered
 
 
 @dataclass(frozen=True)
@@ -170,6 +177,25 @@ def passings(info: SceneInfo, route: Route, things: list[Instance]) -> list[Pass
         if abs(bend) < math.radians(35) and math.radians(50) < abs(bearing) < math.radians(130):
             found.append(Passing(at, thing, "left" if bearing > 0 else "right", aside))
     return sorted(found, key=lambda p: p.at)
+
+
+def roads_crossed(info: SceneInfo, route: Route) -> list[RoadCrossed]:
+    """Where the route goes over a pedestrian crossing, in order; one that has several parts counts once."""
+    low, high = route.points.min(axis=0)[:2], route.points.max(axis=0)[:2]
+    on = np.zeros(len(route.points), dtype=bool)
+    for thing in info.instances:
+        near = (thing.outline.max(axis=0) > low).all() and (thing.outline.min(axis=0) < high).all()
+        if thing.category == "crossing" and near:
+            on |= inside(thing.outline, route.points)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], on.astype(np.int8), [0]])))
+    found: list[tuple[float, float]] = []
+    for first, after in zip(edges[::2], edges[1::2]):
+        begin, end = float(route.arc[first]), float(route.arc[after - 1])
+        if found and begin - found[-1][1] < _ONE_ROAD:
+            found[-1] = found[-1][0], end
+        else:
+            found.append((begin, end))
+    return [RoadCrossed(begin) for begin, end in found if end - begin >= _ACROSS]
 
 
 def doors_before(info: SceneInfo, route: Route, crossing: Crossing) -> int | None:
