@@ -187,10 +187,12 @@ def toilet(looks: Looks, rng: np.random.Generator) -> Piece:
     return Piece("toilet", 0.44, 0.7, 0.8, draw)
 
 
-def wash_basin(looks: Looks, rng: np.random.Generator) -> Piece:
+def wash_basin(looks: Looks, rng: np.random.Generator, small: bool = False) -> Piece:
     """A basin on a cupboard, a pedestal or the wall."""
-    kind = int(rng.integers(3))
+    kind = int(rng.integers(3)) if not small else 2
     width, depth, top = uniform(rng, 0.5, 0.85) if kind == 0 else uniform(rng, 0.48, 0.62), 0.46, 0.86
+    if small:
+        width, depth = 0.4, 0.28
     front = looks.pick(rng, looks.woods, looks.paints)
     style = int(rng.integers(4))
 

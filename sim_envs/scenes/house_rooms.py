@@ -19,6 +19,8 @@ from sim_envs.scenes.house_shell import DoorLeaf, WallSide
 from sim_envs.scenes.kitchen import fit_kitchen
 from sim_envs.scenes.room_space import Placed, RoomSpace
 
+_OPEN = 0.33  # share of a room's drivable floor that things which are merely nice to have must leave
+
 
 def furnish(
     plan: HousePlan, looks: Looks, sides: list[list[WallSide]], leaves: list[DoorLeaf], rng: np.random.Generator
@@ -138,10 +140,12 @@ class Furnisher:
             width, depth = (2 * half_y, 2 * half_x) if turned else (2 * half_x, 2 * half_y)
             self.space.put(decor.rug(self.looks, self.rng, width, depth, self._name("rug")), x, y, 0.0, yaw)
 
-    def _table_set(self, x: float, y: float, yaw: float, longest: float, most: int) -> Placed | None:
+    def _table_set(
+        self, x: float, y: float, yaw: float, longest: float, most: int, gap: float = 0.3
+    ) -> Placed | None:
         """A dining table with chairs around it."""
         table = tables.dining_table(self.looks, self.rng, longest)
-        if not self.space.place(table, x, y, yaw, 0.3):
+        if not self.space.place(table, x, y, yaw, gap):
             return None
         base = self.space.placed[-1]
         state = self.rng.bit_generator.state  # all chairs of a set look the same
@@ -160,6 +164,8 @@ class Furnisher:
             placed += fine
             if placed >= most:
                 break
+        for _ in range(3 * (placed == 0)):  # no room around it: at least a seat beside it
+            self.space.along_wall(seats.chair(self.looks, _copy(state)), self.rng)
         return base
 
     # -- rooms ---------------------------------------------------------------------------------------------------------
@@ -172,7 +178,8 @@ class Furnisher:
             self._top(base, tables.television(looks, rng, stand.width * 0.85), 0.0, 0.03)
             self._sitting_group(base)
         else:
-            space.along_wall(seats.sofa(looks, rng, 2.0), rng, self._by_length(), corner=0.2)
+            self._sofa_at_wall()
+        space.keep_open(_OPEN)
         if "dining room" not in self.has and space.area > 21:
             self._dining_corner()
         options = [
@@ -207,7 +214,7 @@ class Furnisher:
         distances += [float(rng.uniform(2.3, 3.0)), 2.2]
         done = any(self._beside(screen, sofa, shift, -d, math.pi) for d in distances for shift in (0.0, 0.4, -0.4))
         if not done:
-            space.along_wall(sofa, rng, self._by_length(), corner=0.2)
+            self._sofa_at_wall()
             return
         base = space.placed[-1]
         table = tables.coffee_table(looks, rng)
@@ -223,6 +230,14 @@ class Furnisher:
         for side in rng.permutation([-1, 1]):
             if self._beside(base, decor.floor_lamp(looks, rng), side * (sofa.width / 2 + 0.26), 0.18, 0.0):
                 break
+
+    def _sofa_at_wall(self) -> None:
+        for longest in (2.0, 1.5, 1.3):
+            sofa = seats.sofa(self.looks, self.rng, longest)
+            if self.space.along_wall(sofa, self.rng, self._by_length(), corner=0.4) is not None:
+                return
+        for _ in range(2):
+            self.space.along_wall(seats.armchair(self.looks, self.rng), self.rng, corner=0.8)
 
     def _dining_corner(self) -> None:
         low, high = self.space.outline.min(axis=0) + 1.1, self.space.outline.max(axis=0) - 1.1
@@ -240,10 +255,16 @@ class Furnisher:
         rugged = self._chance(0.4)
         if rugged:
             self._rug(x, y, yaw, 2.6, 2.0)
-        longest = float((high - low).max()) - 2.2
-        for dx, dy in [(0.0, 0.0), (0.3, 0.0), (-0.3, 0.0), (0.0, 0.3), (0.0, -0.3)]:
-            if self._table_set(x + dx, y + dy, yaw, max(0.9, longest), 8) is not None:
+        longest = max(0.9, float((high - low).max()) - 2.2)
+        shifts = [(0.0, 0.0), *((float(a), float(b)) for a, b in rng.uniform(-0.6, 0.6, (8, 2)))]
+        for dx, dy in shifts:
+            if self._table_set(x + dx, y + dy, yaw, longest, 8, 0.3) is not None:
                 break
+        else:
+            for dx, dy in rng.uniform(low - (x, y) + 0.5, high - (x, y) - 0.5, (20, 2)):
+                if self._table_set(x + float(dx), y + float(dy), yaw, 1.1, 6, 0.05) is not None:
+                    break
+        space.keep_open(_OPEN)
         for _ in range(int(rng.integers(1, 3))):
             spot = space.along_wall(tables.cabinet(looks, rng), rng, self._by_length(), corner=0.3)
             if spot is not None and spot.piece.height < 1.1:
@@ -257,6 +278,7 @@ class Furnisher:
     def _kitchen(self) -> None:
         rng, looks, space = self.rng, self.looks, self.space
         fit_kitchen(space, looks, rng)
+        space.keep_open(_OPEN)
         if space.area > 9 and ("dining room" not in self.has or self._chance(0.4)):
             low, high = space.outline.min(axis=0) + 0.8, space.outline.max(axis=0) - 0.8
             if (high > low).all():
@@ -276,6 +298,7 @@ class Furnisher:
         rng, looks, space = self.rng, self.looks, self.space
         width = float(rng.choice([1.4, 1.6, 1.8])) if space.area > 10.5 else float(rng.choice([0.9, 1.2, 1.4]))
         bed = self._bed(width)
+        self._wardrobe(2.2)
         if bed is not None:
             state = rng.bit_generator.state
             for side in (-1, 1):
@@ -287,7 +310,7 @@ class Furnisher:
             if self._chance(0.6):
                 c, s = math.cos(bed.yaw), math.sin(bed.yaw)
                 self._rug(bed.x + s * 0.7, bed.y - c * 0.7, bed.yaw, bed.piece.width + 1.0, 1.6)
-        space.along_wall(tables.wardrobe(looks, rng), rng, self._by_length(), corner=0.9)
+        space.keep_open(_OPEN)
         if self._chance(0.7):
             spot = space.along_wall(tables.dresser(looks, rng), rng)
             if spot is not None and self._chance(0.5):
@@ -316,12 +339,19 @@ class Furnisher:
                 return base
         return None
 
+    def _wardrobe(self, widest: float) -> None:
+        for longest in (widest, 1.3, 0.95):
+            piece = tables.wardrobe(self.looks, self.rng, longest)
+            if self.space.along_wall(piece, self.rng, self._by_length(), corner=0.95) is not None:
+                return
+
     def _childrens_room(self) -> None:
         rng, looks, space = self.rng, self.looks, self.space
         for _ in range(2 if space.area > 12 and self._chance(0.5) else 1):
             self._bed(0.9)
         self._desk()
-        space.along_wall(tables.wardrobe(looks, rng, 1.5), rng, self._by_length(), corner=0.9)
+        self._wardrobe(1.5)
+        space.keep_open(_OPEN)
         low, high = space.outline.min(axis=0), space.outline.max(axis=0)
         x, y = (float(v) for v in (low + high) / 2)
         if self._chance(0.8):
@@ -355,6 +385,7 @@ class Furnisher:
     def _study(self) -> None:
         rng, looks, space = self.rng, self.looks, self.space
         self._desk()
+        space.keep_open(_OPEN)
         for _ in range(int(rng.integers(1, 4))):
             space.along_wall(tables.bookshelf(looks, rng), rng, self._by_length(), corner=0.7)
         if self._chance(0.5):
@@ -387,6 +418,7 @@ class Furnisher:
         self._basin()
         if "toilet" not in self.has or self._chance(0.6):
             space.along_wall(wet.toilet(looks, rng), rng, corner=0.4, gap=0.05)
+        space.keep_open(_OPEN)
         if "laundry room" not in self.has and self._chance(0.6):
             space.along_wall(wet.dishwasher_or_washer(looks, rng), rng, corner=0.9)
         if self._chance(0.7):
@@ -418,8 +450,9 @@ class Furnisher:
                 if gaps[-1][1] - gaps[-1][0] > piece.width and space.at_wall(piece, int(side), at):
                     return
 
-    def _basin(self) -> None:
-        base = self.space.along_wall(wet.wash_basin(self.looks, self.rng), self.rng, corner=0.3, gap=0.03)
+    def _basin(self, small: bool = False) -> None:
+        piece = wet.wash_basin(self.looks, self.rng, small)
+        base = self.space.along_wall(piece, self.rng, corner=0.3, gap=0.0 if small else 0.03)
         if base is None:
             return
         piece = decor.mirror(self.looks, self.rng)
@@ -431,7 +464,7 @@ class Furnisher:
     def _toilet(self) -> None:
         rng, looks, space = self.rng, self.looks, self.space
         space.along_wall(wet.toilet(looks, rng), rng, self._by_length()[::-1], corner=0.0)
-        self._basin()
+        self._basin(small=True)
         if self._chance(0.5):
             space.along_wall(decor.bin_(looks, rng), rng, corner=0.9)
         self._pictures(1)

@@ -237,30 +237,46 @@ class DoorLeaf:
 def hang_leaf(
     plan: HousePlan, sides: list[list[WallSide]], opening: Opening, rng: np.random.Generator
 ) -> DoorLeaf | None:
-    """A leaf for a door, open flat against the wall beside it, or at a right angle near a corner; None if neither."""
-    rooms = [k for k in rng.permutation(opening.rooms) if plan.rooms[k].category != "corridor"]
-    for room in rooms:
-        for side in sides[room]:
-            at = [(low, high) for low, high, hole in side.holes if hole is opening]
-            if not at:
-                continue
-            low, high = at[0]
-            others = [hole[:2] for hole in side.holes if hole[2] is not opening]
-            before = low - max([h for _, h in others if h <= low], default=0.0)
-            after = min([o for o, _ in others if o >= high], default=side.length) - high
-            base = math.atan2(side.along[1], side.along[0])
-            for gap, sign, edge in sorted(((before, -1, low), (after, 1, high)), key=lambda g: -g[0]):
-                hinge = side.start + side.along * (edge - sign * LINING) + side.inward * 0.03
-                towards = base if sign > 0 else base + math.pi
-                swing = sign * math.radians(float(rng.uniform(6, 12)))
-                if gap > opening.width + 0.1:
-                    return DoorLeaf(opening, int(room), hinge, towards + swing)
-            for gap, sign, edge in ((before, -1, low), (after, 1, high)):
-                hinge = side.start + side.along * (edge - sign * LINING * 0.4) + side.inward * 0.02
-                at_corner = (sign < 0 and edge == low and gap < 0.35 and low - gap == 0.0) or (
-                    sign > 0 and gap < 0.35 and abs(high + gap - side.length) < 1e-9)
-                if at_corner:
-                    return DoorLeaf(opening, int(room), hinge + side.along * sign * 0.02, base + math.pi / 2)
+    """A leaf for a door, open flat against the wall beside it or along the next wall from a corner, or None."""
+    for room in rng.permutation(opening.rooms).tolist():
+        if plan.rooms[room].category == "corridor":
+            continue
+        for k, side in enumerate(sides[room]):
+            for low, high, hole in side.holes:
+                if hole is opening:
+                    nexts = sides[room][k - 1], sides[room][(k + 1) % len(sides[room])]
+                    leaf = _flat_leaf(side, low, high, opening, room, rng) or _corner_leaf(
+                        side, low, high, opening, room, nexts)
+                    if leaf is not None:
+                        return leaf
+    return None
+
+
+def _flat_leaf(
+    side: WallSide, low: float, high: float, opening: Opening, room: int, rng: np.random.Generator
+) -> DoorLeaf | None:
+    before = low - max([h for _, h, _ in side.holes if h <= low], default=0.0)
+    after = min([o for o, _, _ in side.holes if o >= high], default=side.length) - high
+    gap, sign, edge = max((before, -1, low), (after, 1, high))
+    if gap <= opening.width + 0.1:
+        return None
+    base = math.atan2(side.along[1], side.along[0]) + (0.0 if sign > 0 else math.pi)
+    hinge = side.start + side.along * (edge - sign * LINING) + side.inward * 0.03
+    return DoorLeaf(opening, room, hinge, base + sign * math.radians(float(rng.uniform(6, 12))))
+
+
+def _corner_leaf(
+    side: WallSide, low: float, high: float, opening: Opening, room: int, nexts: tuple[WallSide, WallSide]
+) -> DoorLeaf | None:
+    """At a right angle, where the walls meet and the other one has no doorway that the leaf would cover."""
+    reach = opening.width + 0.15
+    covered_before = any(h > nexts[0].length - reach and o.bottom == 0.0 for _, h, o in nexts[0].holes)
+    covered_after = any(at < reach and o.bottom == 0.0 for at, _, o in nexts[1].holes)
+    turn = math.atan2(side.inward[1], side.inward[0])
+    if low < 0.35 and not covered_before and nexts[0].along @ side.inward < -0.5:
+        return DoorLeaf(opening, room, side.start + side.along * (low - 0.01) + side.inward * 0.02, turn)
+    if side.length - high < 0.35 and not covered_after and nexts[1].along @ side.inward > 0.5:
+        return DoorLeaf(opening, room, side.start + side.along * (high + 0.01) + side.inward * 0.02, turn)
     return None
 
 

@@ -17,14 +17,16 @@ def fit_kitchen(space: RoomSpace, looks: Looks, rng: np.random.Generator) -> Non
     runs = sorted(
         ((high - low, side, low, high) for side in range(len(space.sides))
          for low, high in space.gaps(side, 0.0, COUNTER_HEIGHT) if high - low > 1.3), reverse=True)
-    if not runs:
-        return
-    length, side, low, high = runs[0]
-    _run(space, looks, kitchen, rng, side, low, min(high, low + 4.2), main=True)
+    length, side, low, high = runs[0] if runs else (0.0, 0, 0.0, 0.0)
+    if runs:
+        _run(space, looks, kitchen, rng, side, low, min(high, low + 4.2), main=True)
     corner = [r for r in runs[1:] if r[1] in ((side + 1) % len(space.sides), (side - 1) % len(space.sides))]
     if corner and (rng.random() < 0.5 or length < 2.4):
         _, other, low, high = corner[0]
         _run(space, looks, kitchen, rng, other, low, min(high, low + 2.4), main=length < 2.4)
+    for piece in (kitchen.sink(), kitchen.stove(), kitchen.fridge(rng)):  # what found no place in a run stands alone
+        if piece.category not in {p.piece.category for p in space.placed}:
+            space.along_wall(piece, rng, corner=0.9)
 
 
 def _run(

@@ -15,7 +15,6 @@ from sim_envs.scenes.house_shell import DoorLeaf, WallSide
 CELL = 0.05  # m
 _MARGIN = 0.8  # m of doorway seen beyond the room's walls
 ROBOT_RADIUS = 0.37  # m, that shall pass between all doors of a room; a cell's rounding above the largest robot's
-_OPEN_SHARE = 0.38  # of what a robot reaches in the empty room must stay in reach
 _OFF_WALL = 0.02  # m, behind furniture, for the skirting
 
 
@@ -50,7 +49,7 @@ class RoomSpace:
         self._doors = [o for o in plan.doorways if room in o.rooms]
         for opening in self._doors:
             self._fill(self._solid, self._across(opening, opening.width, _MARGIN, 0.2), 0)
-            self._fill(self._kept, self._across(opening, opening.width + 0.1, 0.5, 0.95), 1)
+            self._fill(self._kept, self._across(opening, opening.width + 0.1, 0.5, 0.85), 1)
         for opening in plan.openings:
             if opening.kind == "front door" and opening.rooms[0] == room:
                 self._fill(self._kept, self._across(opening, opening.width, 0.3, 0.9), 1)
@@ -62,7 +61,8 @@ class RoomSpace:
         self._roomy = 0.0
         while not self._passable() and self._radius > 0.2:
             self._radius -= 0.03
-        self._roomy = _OPEN_SHARE * self._reach()
+        self._empty = self._reach()
+        self.keep_open(0.2)
 
     # -- geometry ------------------------------------------------------------------------------------------------------
 
@@ -125,6 +125,10 @@ class RoomSpace:
         if len(at_doors) == 0 or at_doors.min() == 0 or (at_doors != at_doors[0]).any():
             return 0.0
         return float(((labels == at_doors[0]) & (self._inside > 0)).sum()) * CELL**2
+
+    def keep_open(self, share: float) -> None:
+        """How much of what a robot reaches in the empty room has to stay in its reach."""
+        self._roomy = share * self._empty
 
     # -- placing -------------------------------------------------------------------------------------------------------
 
