@@ -171,8 +171,9 @@ def hip_roof(sheets: Sheets, material: int, box: Box, z: float) -> None:
         length = math.dist(a, b)
         uv = np.array([[0.0, 0.0], [length, 0.0], [length - half, slope], [half, slope]])
         sheets.quads(material, corners[None], uv[None])
-    # The underside of the eaves.
-    sheets.quads(material, np.array([[[x0, y0, z], [x0, y1, z], [x1, y1, z], [x1, y0, z]]]), np.zeros((1, 4, 2)))
+    inner = [(box[0], box[1]), (box[2], box[1]), (box[2], box[3]), (box[0], box[3]), (box[0], box[1])]
+    for (a, b), (c, d) in zip(pairwise(ring), pairwise(inner), strict=True):  # the underside of the eaves
+        sheets.quads(material, np.array([[[*a, z], [*c, z], [*d, z], [*b, z]]]), np.zeros((1, 4, 2)))
 
 
 def lots(box: Box, largest: float, rng: np.random.Generator) -> list[Box]:
