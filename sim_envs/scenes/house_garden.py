@@ -134,7 +134,8 @@ def _trees(
 def _neighbours(builder: MeshBuilder, rng: np.random.Generator, low: np.ndarray, high: np.ndarray) -> None:
     """Fronts and roofs of houses beyond the fence."""
     middle, size = (low + high) / 2, high - low
-    tiles = builder.material("roof tiles", texture=textures.roof_tiles(rng), size=2.0)
+    colour = str(rng.choice(["#86503f", "#5d6066", "#7a5e4c", "#6d6f6a"]))
+    tiles = builder.material("roof tiles", texture=textures.roof_tiles(rng, colour), size=2.0)
     for side in range(4):
         if rng.random() < 0.25:
             continue

@@ -84,6 +84,7 @@ class Furnisher:
     def _windows(self) -> None:
         """Radiators under windows and curtains beside them."""
         wet_room = self.space.category in ("bathroom", "toilet", "laundry room", "kitchen", "corridor", "storage room")
+        state = self.rng.bit_generator.state
         curtains, heated = self._chance(0.75) and not wet_room, self._chance(0.8)
         for k, side in enumerate(self.space.sides):
             for low, high, opening in side.holes:
@@ -96,7 +97,7 @@ class Furnisher:
                 if curtains and self.space.gaps(k, 2.0, 2.4):
                     top, short = min(opening.top + 0.12, self.space.height - 0.05), opening.bottom > 0.6 and heated
                     bottom = opening.bottom - 0.1 if short else 0.02
-                    piece = decor.curtain(self.looks, self.rng, width, top, bottom)
+                    piece = decor.curtain(self.looks, _copy(state), width, top, bottom)
                     if middle - piece.width / 2 > -0.1 and middle + piece.width / 2 < side.length + 0.1:
                         x, y, yaw = self.space.on_wall(k, middle, 0.09)
                         self.space.put(piece, x, y, 0.0, yaw)

@@ -189,7 +189,7 @@ def weave(rng: np.random.Generator, colour: Colour, strength: float = 0.12, size
 def leather(rng: np.random.Generator, colour: Colour, size: int = 128) -> np.ndarray:
     """Covers about 0.6 m."""
     grain = np.abs(noise(rng, size, size, 24, 24, 2))
-    return finish(tinted(colour, 0.08 - np.clip(0.25 - grain, 0, 1) * 0.5 + noise(rng, size, size, 3, 3) * 0.1))
+    return finish(tinted(colour, 0.05 - np.clip(0.25 - grain, 0, 1) * 0.4 + noise(rng, size, size, 4, 4) * 0.05))
 
 
 def motif(
