@@ -116,7 +116,8 @@ def _tree(bench: Workbench, looks: Looks, rng: np.random.Generator, leaf: int) -
         spread = 0.0 if balls == 1 else rng.uniform(0.5, 1.0)
         angle = 2 * np.pi * k / balls + rng.uniform(-0.4, 0.4)
         radius = rng.uniform(1.0, 1.5) if balls > 1 else rng.uniform(1.6, 2.1)
-        centre = (spread * np.cos(angle), spread * np.sin(angle), tall + radius + rng.uniform(-0.2, 0.8))
+        lift = 0.8 * radius if balls == 1 else radius + rng.uniform(-0.2, 0.8)
+        centre = (spread * np.cos(angle), spread * np.sin(angle), tall + lift)
         bench.add(leaf, _lump(centre, radius, 9 if bench.rich else 7, rng))
     if bench.rich:
         for angle in rng.uniform(0, 6.28, 3):
