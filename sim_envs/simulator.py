@@ -130,7 +130,7 @@ class Frames:
 
     rgb: np.ndarray | None  # [N, H, W, 3] uint8
     depth: np.ndarray | None  # [N, H, W] float32, planar z-depth (distance along the optical axis) in m, 0 = nothing hit
-    semantic: np.ndarray | None  # [N, H, W] int32 instance ids, 0 = nothing
+    semantic: np.ndarray | None  # [N, H, W] int32 instance ids, 0 = nothing, -1 = a mover
 
 
 @dataclass(frozen=True)

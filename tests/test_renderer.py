@@ -196,6 +196,18 @@ def test_a_far_checkerboard_turns_into_its_mean_without_moire() -> None:
     assert grey[near].std() > 0.3  # and is a checkerboard still where it can be
 
 
+def test_stripes_along_the_view_stay_sharp_at_a_grazing_angle() -> None:
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:32] = 255  # along u, which is x on the ground: half a metre dark, half a metre bright
+    ground = room_scenes.box((-20.0, -20.0, -1.0), (20.0, 20.0, 0.0))
+    mesh = room_scenes.mesh_of([(ground, 0, FLOOR)], [Material("t", texture=stripes, emission=1.0)], Light())
+    frames = shoot(Renderer(mesh), Pose(0.0, 0.0, 0.0, 0.0), CameraSpec(128, 96, 0.5, hfov_deg=79.0))
+    assert frames.rgb is not None and frames.depth is not None
+    there = (frames.depth[0] > 3.0) & (frames.depth[0] < 4.0)  # seen at 8 degrees, a stripe is ten pixels wide
+    assert there.sum() > 100
+    assert srgb_to_linear(frames.rgb[0, ..., 0] / 255.0)[there].std() > 0.4  # 0.5 were it all black and white
+
+
 def test_mip_levels_keep_the_mean_light() -> None:
     rng = np.random.default_rng(3)
     texture = rng.integers(0, 256, (64, 128, 3)).astype(np.uint8)
@@ -336,6 +348,17 @@ def test_splitting_keeps_area_and_bounds_edges() -> None:
     for instance in (FLOOR, WALLS, BLOCK, TABLE):
         before, after = areas(mesh)[mesh.instance == instance].sum(), areas(fine)[fine.instance == instance].sum()
         assert after == pytest.approx(before, rel=1e-6)
+
+
+def test_panels_that_meet_in_a_corner_share_it_once_split() -> None:
+    tall = np.array([[[0, 0, 0], [1, 0, 0], [1, 0, 2]], [[0, 0, 0], [1, 0, 2], [0, 0, 2]]], np.float32)
+    low = np.array([[[1, 0, 0], [2, 0, 0], [2, 0, 0.7]], [[1, 0, 0], [2, 0, 0.7], [1, 0, 0.7]]], np.float32)
+    mesh = room_scenes.mesh_of([(tall, 0, 1), (low, 0, 2)], [Material("m")], Light())
+    split = tessellate(mesh, 10.0, meet=0.2)
+    upright = split.triangles[split.instance == 1].reshape(-1, 3)
+    assert (upright == np.float32([1, 0, 0.7])).all(axis=1).any()
+    assert len(split.faces) == 5 and split.vertices[:, 1].any() == np.False_
+    assert len(tessellate(mesh, 10.0).faces) == 4
 
 
 def test_embree_finds_the_nearest_face_and_respects_the_limit() -> None:
