@@ -168,7 +168,7 @@ def _eval(options: argparse.Namespace) -> None:
     from sim_envs.results import make_folder, write_json
     from sim_envs.tables import metrics_table
 
-    settings = _settings(options)
+    settings, workers = _settings(options), _workers(options)
     results: Path | None = options.json or (options.report and options.report / "results.json")
     if results is not None:
         if results.is_dir():
@@ -176,7 +176,6 @@ def _eval(options: argparse.Namespace) -> None:
         make_folder(results.parent)
     if options.report is not None:
         make_folder(options.report)
-    workers = _cpus() if options.workers is None else options.workers
     evaluation = evaluate(
         settings, workers, results and results.with_suffix(".jsonl"),
         "replace" if options.overwrite else "keep" if options.resume else "continue",
@@ -191,9 +190,13 @@ def _eval(options: argparse.Namespace) -> None:
         print(f"report: {report_evaluation(evaluation, options.report, workers)}")
 
 
-def _cpus() -> int:
-    """CPUs this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _workers(options: argparse.Namespace) -> int:
+    """How many processes: as asked, or one for every CPU that this one may use."""
+    if options.workers is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if options.workers < 1:
+        raise ValueError(f"workers is {options.workers}: give 1 or more")
+    return int(options.workers)
 
 
 # --- demo, compare ------------------------------------------------------------------------------------------------
@@ -211,7 +214,7 @@ def _add_demo(verbs: Any) -> None:
 def _demo(options: argparse.Namespace) -> None:
     from sim_envs.demo import run_demo
 
-    run_demo(options.out, options.seed, options.workers or _cpus())
+    run_demo(options.out, options.seed, _workers(options))
 
 
 def _add_compare(verbs: Any) -> None:
@@ -267,7 +270,7 @@ def _episodes_generate(options: argparse.Namespace) -> None:
 
     if not options.out.name.endswith(".json.gz"):
         raise ValueError(f"--out {options.out}: end the name in .json.gz")
-    print(make_episodes(_settings(options), options.out, options.workers or _cpus()))
+    print(make_episodes(_settings(options), options.out, _workers(options)))
 
 
 def _episodes_show(options: argparse.Namespace) -> None:
