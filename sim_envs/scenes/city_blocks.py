@@ -99,10 +99,13 @@ def _terrace(
 
 
 def _alley_things(alley: Box, scenery: Scenery, room: int, rng: np.random.Generator) -> None:
-    """Bins and plants along one wall; two metres stay free."""
+    """A bollard at either end against cars, bins and plants along one wall; two metres stay free."""
     x0, y0, x1, y1 = alley
     upright = y1 - y0 > x1 - x0
     length = (y1 - y0) if upright else (x1 - x0)
+    for t in (0.4, length - 0.4):
+        x, y = ((x0 + x1) / 2, y0 + t) if upright else (x0 + t, (y0 + y1) / 2)
+        scenery.put("bollard", scenery.things.bollard, x, y, 0.0, room=room)
     for t in np.arange(4.0, length - 3.0, 6.0).tolist():
         if rng.random() < 0.55 * scenery.density:
             name = "trash bin" if rng.random() < 0.6 else "planter"
