@@ -168,7 +168,7 @@ def test_object_goals_are_reached_within_the_radius_and_in_the_same_room(house, 
 def test_a_visible_object_is_in_the_first_picture(house, made):
     for episode in made["object-goal", "visible"]:
         seen = house.render([episode.start], [ROBOT.camera], semantic=True).semantic
-        assert np.isin(seen, episode.object_ids).sum() >= 0.003 * 64 * 48
+        assert np.isin(seen, episode.object_ids).sum() >= 0.005 * 64 * 48
 
 
 def test_every_thing_of_the_category_counts(house):
@@ -277,6 +277,7 @@ def test_every_task_in_a_real_house(tmp_path):
                 assert way.distance == pytest.approx(episode.geodesic_distance, rel=1e-6)
                 assert way.distance >= SUCCESS_RADIUS[task] + 0.5
     again = generate_episode(EmbeddedSimulator(), spec, "object-goal", "any", scene, 0, seed=1)
-    assert same(replace(again, episode_id="object-goal any"), made[[e.episode_id for e in made].index("object-goal any")])
+    before = next(e for e in made if e.episode_id == "object-goal any")
+    assert same(replace(again, episode_id=before.episode_id), before)
     save_episodes(tmp_path / "e.json.gz", made)
     assert all(same(a, b) for a, b in zip(made, load_episodes(tmp_path / "e.json.gz"), strict=True))

@@ -296,12 +296,10 @@ class _Speaker:
         sentences = []
         links = ["then ", "after that, ", "next, ", "from there, "]  # none is used twice
         for k, group in enumerate(groups):
-            text = group[0]
-            if len(group) == 3:
-                text += f", {group[1]}"
-            if len(group) > 1:
-                text += self.say(" and ", ", then ") + group[-1] if len(group) == 2 else f" and {group[-1]}"
-            if k > 0 and links and self.rng.random() < 0.4:
-                text = links.pop(int(self.rng.integers(len(links)))) + text
+            link = k > 0 and bool(links) and self.rng.random() < 0.4
+            text = links.pop(int(self.rng.integers(len(links)))) if link else ""
+            # One "then" in a sentence is enough.
+            joint = " and " if link or len(group) == 3 else self.say(" and ", ", then ")
+            text += ", ".join(group[:-1]) + joint + group[-1] if len(group) > 1 else group[0]
             sentences.append(text[0].upper() + text[1:] + ".")
         return " ".join(sentences)

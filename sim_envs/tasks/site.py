@@ -18,7 +18,7 @@ COMFORT = 0.05  # m of air beyond the robot's radius where an episode starts or 
 DRAWS = 300  # pairs of places tried before a scene is given up
 _LARGE = 150.0  # m; in a larger scene goals are drawn around the start instead of everywhere
 _AHEAD = math.radians(35)  # from straight ahead, what of a picture shows where it was taken
-_TOO_NEAR = 0.8  # m
+_TOO_NEAR = 1.2  # m
 _SIGHT_WIDTH = 128  # pixels; what an episode needs to know of a view is seen at this width
 
 
