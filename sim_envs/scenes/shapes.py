@@ -114,9 +114,11 @@ def rounded_box(
     side = np.repeat(np.arange(4), corner + 1)
     centre_x = np.where((side == 0) | (side == 3), sx / 2 - r, r - sx / 2)
     centre_y = np.where(side <= 1, sy / 2 - r, r - sy / 2)
-    bend = np.linspace(0.0, math.pi / 2, corner)
-    inset = np.concatenate([r * (1 - np.sin(bend)), r * (1 - np.cos(bend))])
-    height = np.concatenate([r * (1 - np.cos(bend)), sz - r * (1 - np.sin(bend))])
+    # The bend stops short of a quarter turn: at its end the corners of the cap would shrink to points.
+    bend = np.linspace(0.0, math.radians(78), corner)
+    rise = r * np.sin(bend) / math.sin(bend[-1])
+    inset = np.concatenate([r * (1 - np.cos(bend[::-1])), r * (1 - np.cos(bend))])
+    height = np.concatenate([r - rise[::-1], sz - r + rise])
     radial = (r - inset)[:, None]
     rings = np.stack([
         x + centre_x + radial * np.cos(angle), y + centre_y + radial * np.sin(angle),
