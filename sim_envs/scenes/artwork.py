@@ -1,4 +1,4 @@
-"""Pictures that are shown whole and do not repeat: rugs, paintings, clock faces, rows of book spines.
+"""Pictures that are shown whole and do not repeat: rugs, paintings, clock faces.
 
 [h, w, 3] uint8 sRGB, row 0 at the top, all randomness from the caller's rng.
 """
@@ -39,27 +39,6 @@ def rug(rng: np.random.Generator, colours: Sequence[Colour], style: str = "", he
         for k, inset in enumerate((0.1, 0.075, 0.02)):
             image = np.where((edge < inset)[..., None], palette[(k + 1) % count], image)
     return finish(image * (1 + rng.standard_normal((height, width, 1), dtype=np.float32) * 0.06))
-
-
-def book_spines(rng: np.random.Generator, height: int = 64, width: int = 256) -> np.ndarray:
-    """One shelf of books, drawn side by side; covers one shelf of about 0.9 m, 0.3 m high."""
-    image = np.full((height, width, 3), 26.0, dtype=np.float32)
-    spines = ("#7a2f2a", "#2f4a6b", "#3d5a40", "#c2a35a", "#e0d8c4", "#30333a", "#8b5a3c", "#5d3f63", "#b5563b",
-              "#d9d4c9", "#4b6f78", "#94867a", "#a83f45", "#1f3a4d")
-    x = 0
-    while x < width:
-        if rng.random() < 0.05:
-            x += int(rng.integers(4, 14))
-            continue
-        thick, tall = int(rng.integers(5, 13)), int(height * rng.uniform(0.62, 0.96))
-        colour = rgb(spines[int(rng.integers(len(spines)))]) * rng.uniform(0.85, 1.1)
-        right = min(x + thick, width)
-        image[height - tall :, x:right] = colour
-        image[height - tall :, x] *= 0.55
-        band = height - int(tall * rng.uniform(0.55, 0.85))
-        image[band : band + 3, x + 1 : right] = rgb("#d8c28a") if rng.random() < 0.5 else colour * 0.6
-        x += thick
-    return finish(image)
 
 
 def painting(rng: np.random.Generator, height: int = 128, width: int = 128) -> np.ndarray:
