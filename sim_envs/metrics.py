@@ -59,7 +59,7 @@ def judge(trace: Trace) -> Score:
     return Score(
         success=success,
         spl=success * efficiency,
-        soft_spl=None if exploring else _progress(trace.distance_to_goal, trace.shortest) * efficiency,
+        soft_spl=None if exploring else _progress(_left(trace), trace.shortest) * efficiency,
         distance_to_goal=None if exploring else float(trace.distance_to_goal),
         path_length=driven,
         collisions=int(trace.contacts),
@@ -67,6 +67,12 @@ def judge(trace: Trace) -> Score:
         coverage=float(trace.coverage) if exploring else None,
         time=float(trace.times[-1] - trace.times[0]),
     )
+
+
+def _left(trace: Trace) -> float:
+    """Metres still to drive, counted as `Trace.shortest` is: to the goal, or to where an object counts as reached."""
+    at_object = bool(trace.episode.object_ids)
+    return max(0.0, trace.distance_to_goal - trace.episode.success_radius) if at_object else trace.distance_to_goal
 
 
 def _efficiency(shortest: float, driven: float) -> float:

@@ -74,6 +74,12 @@ def test_soft_spl_rewards_progress_and_never_falls_below_zero() -> None:
     assert judge(drive([(0, 0), (3, 0)], math.inf)).soft_spl == 0.0
 
 
+def test_progress_to_an_object_counts_to_where_it_is_reached() -> None:
+    thing = {"task": "object-goal", "category": "chair", "object_ids": (3,), "success_radius": 1.0}
+    assert judge(drive([(0, 0), (10, 0)], 0.9, **thing)).soft_spl == 1.0  # 0.9 m from its surface is success
+    assert judge(drive([(0, 0), (5, 0)], 6.0, **thing)).soft_spl == pytest.approx(0.5)
+
+
 def test_starting_inside_the_goal_and_stopping_there_is_perfect() -> None:
     score = judge(drive([(0, 0)], 0.0, shortest=0.0))
     assert (score.success, score.spl, score.soft_spl) == (1.0, 1.0, 1.0)
