@@ -1,7 +1,7 @@
 """Where the robot's centre may be: distances to obstacles and drops over the floors of a heightfield, and islands.
 
-A border is a rectangle: the bounding box of what the robot's body would touch in one cell, or a cell without floor
-within a step. Near the robot's radius every cell lists its borders, so that points are tested exactly, not by cell.
+A border is a rectangle: the bounding box of what the robot's body would touch in one cell, or the strip (often a mere
+line) between the end of a cell's floor and a side beyond which no floor lies within a step. Near the robot's radius every cell lists its borders, so that points are tested exactly, not by cell.
 """
 
 from __future__ import annotations
@@ -118,16 +118,16 @@ def _borders(column, floor, obstacle, links, nx, cell):  # type: ignore[no-untyp
                            y + obstacle[node, 3] * part)
             at += 1
         if links[node, 0] < 0:
-            borders[at] = (x + floor[node, 2] * part, y, x + 2 * cell, y + cell)
+            borders[at] = (x + floor[node, 2] * part, y, x + cell, y + cell)
             at += 1
         if links[node, 1] < 0:
-            borders[at] = (x, y + floor[node, 3] * part, x + cell, y + 2 * cell)
+            borders[at] = (x, y + floor[node, 3] * part, x + cell, y + cell)
             at += 1
         if links[node, 2] < 0:
-            borders[at] = (x - cell, y, x + floor[node, 0] * part, y + cell)
+            borders[at] = (x, y, x + floor[node, 0] * part, y + cell)
             at += 1
         if links[node, 3] < 0:
-            borders[at] = (x, y - cell, x + cell, y + floor[node, 1] * part)
+            borders[at] = (x, y, x + cell, y + floor[node, 1] * part)
     return owner, borders
 
 
@@ -158,16 +158,17 @@ def neighbour(links, node, direction):  # type: ignore[no-untyped-def]
 def _distances(column, links, owner, borders, nx, cell, cap):  # type: ignore[no-untyped-def]
     """Carry the nearest border from node to node, in waves, as far as it improves."""
     count = len(column)
-    distance = np.full(count, cap, np.float32)
-    nearest = np.full(count, -1, np.int32)
+    distance, nearest = np.full(count, cap, np.float32), np.full(count, -1, np.int32)
     queue, waiting = np.empty(count, np.int32), np.zeros(count, np.bool_)
-    head = size = 0
     for node in range(count):
-        x, y = (column[node] % nx + 0.5) * cell, (column[node] // nx + 0.5) * cell
+        # A node may stand within several of its borders: those around it have to hear of all, not of one.
         for k in range(owner[node], owner[node + 1]):
-            found = to_border(borders[k], x, y)
-            if found < distance[node]:
-                distance[node], nearest[node] = found, k
+            for direction in range(9):
+                other = node if direction == 8 else neighbour(links, node, direction)
+                if other >= 0:
+                    _hear(other, k, borders, column, nx, cell, distance, nearest)
+    size = head = 0
+    for node in range(count):
         if nearest[node] >= 0:
             queue[size] = node
             waiting[node] = True
@@ -177,14 +178,9 @@ def _distances(column, links, owner, borders, nx, cell, cap):  # type: ignore[no
         head = (head + 1) % count
         size -= 1
         waiting[node] = False
-        border = borders[nearest[node]]
         for direction in range(8):
             other = neighbour(links, node, direction)
-            if other < 0:
-                continue
-            found = to_border(border, (column[other] % nx + 0.5) * cell, (column[other] // nx + 0.5) * cell)
-            if found < distance[other] - 1e-6:
-                distance[other], nearest[other] = found, nearest[node]
+            if other >= 0 and _hear(other, nearest[node], borders, column, nx, cell, distance, nearest):
                 if not waiting[other]:
                     queue[(head + size) % count] = other
                     waiting[other] = True
@@ -193,19 +189,34 @@ def _distances(column, links, owner, borders, nx, cell, cap):  # type: ignore[no
 
 
 @njit(cache=True, nogil=True)
+def _hear(node, border, borders, column, nx, cell, distance, nearest):  # type: ignore[no-untyped-def]
+    """Let a node take over a border that is nearer than its own; whether it did."""
+    x, y = (column[node] % nx + 0.5) * cell, (column[node] // nx + 0.5) * cell
+    found = to_border(borders[border], x, y)
+    if found >= distance[node] - 1e-6:
+        return False
+    distance[node], nearest[node] = found, border
+    return True
+
+
+@njit(cache=True, nogil=True)
 def _near_borders(column, links, owner, borders, distance, nx, cell, radius):  # type: ignore[no-untyped-def]
-    """For nodes whose distance is about the radius: all borders that decide whether a point of the cell is free."""
+    """For nodes whose distance is about the radius: all borders that decide whether a point of the cell is free.
+
+    They are those of the sheet of floor around the node, which has one node in a column: what lies over or under it,
+    such as the flank of a ramp beside its foot, has edges of its own that do not concern a robot on this sheet.
+    """
     count = len(column)
     reach = radius + HALF_DIAGONAL * cell
     side = int(2 * reach / cell) + 5
     start, near = np.zeros(count + 1, np.int32), np.empty(1024, np.int32)
-    queue, stamp = np.empty(side * side * 8, np.int32), np.full(count, -1, np.int32)
+    queue, stamp = np.empty(side * side, np.int32), np.full(column[-1] + 1 if count else 0, -1, np.int32)
     total = 0
     for node in range(count):
         below, above = radius - 1.3 * cell, radius + (HALF_DIAGONAL + SLACK) * cell
         if below <= distance[node] <= above:
             x, y = (column[node] % nx + 0.5) * cell, (column[node] // nx + 0.5) * cell
-            queue[0], stamp[node] = node, node
+            queue[0], stamp[column[node]] = node, node
             head, tail = 0, 1
             while head < tail:
                 here = queue[head]
@@ -218,9 +229,9 @@ def _near_borders(column, links, owner, borders, distance, nx, cell, radius):  #
                         total += 1
                 for direction in range(4):
                     other = links[here, direction]
-                    if other < 0 or stamp[other] == node or tail == len(queue):
+                    if other < 0 or stamp[column[other]] == node:
                         continue
-                    stamp[other] = node
+                    stamp[column[other]] = node
                     dx = max(abs((column[other] % nx + 0.5) * cell - x) - cell / 2, 0.0)
                     dy = max(abs((column[other] // nx + 0.5) * cell - y) - cell / 2, 0.0)
                     if dx * dx + dy * dy < reach * reach:

@@ -131,11 +131,11 @@ def visible(space, node, x, y, to_x, to_y):  # type: ignore[no-untyped-def]
     done = 0.0
     here_x, here_y = x, y
     while done < length:
-        slack = space.distance[node] - space.radius - _to_middle(space, node, here_x, here_y) - SLACK * space.cell
+        aside = _to_middle(space, node, here_x, here_y)
+        slack = space.distance[node] - space.radius - aside - SLACK * space.cell
         if slack <= least:
-            slack = nearest_border(space, node, here_x, here_y)[0] - space.radius
-            if slack == np.inf:
-                slack = least
+            listed = nearest_border(space, node, here_x, here_y)[0]
+            slack = min(listed - space.radius, HALF_DIAGONAL * space.cell - aside)  # no farther than the list is whole
         done = min(done + max(slack, least), length)
         t = done / length
         there_x, there_y = x + t * (to_x - x), y + t * (to_y - y)

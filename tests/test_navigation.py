@@ -151,6 +151,21 @@ def test_a_ramp_is_driven_up_to_the_steepest_slope(degrees: float, passes: bool,
         assert not half.contact and half.pose.z == pytest.approx(1.01 / 2 * rise, abs=5e-3)
 
 
+@pytest.mark.parametrize("cell", [0.05, 0.15, 0.5])
+def test_a_dropped_kerb_is_the_way_onto_the_pavement(cell: float) -> None:
+    """A kerb of 0.11 m along x = 4 but for a ramp of 1.5 m in front of it: up there, along the flank nowhere."""
+    ramp = [[(3, 6.013, 0), (4, 6.013, 0.11), (4, 7.513, 0.11), (3, 7.513, 0)]]
+    pavement = floor(4, 0, 8, 8, 0.11) + sheet(4, 0, 4, 8, 0, 0.11)
+    nav = navigation(floor(0, 0, 4, 8) + pavement + ramp, SMALL, cell)  # type: ignore[operator]
+    way = nav.geodesic(at(2, 1)[0], np.array([[6, 1, 0.11]]))
+    # Straight to the inner edge of the ramp at the kerb, (4, 6.213), and straight on would be 11.16 m.
+    beside = np.interp(3.9, *resample_path(way.path, 0.01)[:, :2].T)
+    assert 6.013 + 0.2 - 0.01 < beside < 7.513 - 0.2 and 11.2 < way.distance < 12.5
+    assert nav.is_navigable(resample_path(way.path, 0.05)).mean() > 0.97
+    assert nav.try_step(pose(3.5, 4), pose(3.5, 8)).pose.y < 6.013 - 0.19, "the flank of the ramp is a wall to it"
+    assert nav.try_step(pose(2, 6.8), Pose(6, 6.8, 0.11, 0)).pose.position == pytest.approx([6, 6.8, 0.11], abs=1e-3)
+
+
 def two_storeys(rise: float = 0.18, run: float = 0.28, steps: int = 14) -> Quads:
     """A ground floor of 8 x 4 m, a straight staircase along y = 0 .. 1.2, an upper floor beside it, a roof."""
     top, foot = rise * steps, 2.0
