@@ -1,7 +1,8 @@
 """Where the robot's centre may be: distances to obstacles and drops over the floors of a heightfield, and islands.
 
 A border is a rectangle: the bounding box of what the robot's body would touch in one cell, or the strip (often a mere
-line) between the end of a cell's floor and a side beyond which no floor lies within a step. Near the robot's radius every cell lists its borders, so that points are tested exactly, not by cell.
+line) between the end of a cell's floor and a side beyond which no floor lies within a step. Near the robot's radius
+every cell lists its borders, so that points are tested exactly, not by cell.
 """
 
 from __future__ import annotations
