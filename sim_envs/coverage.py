@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 from numba import njit
 
-from sim_envs.simulator import SceneError, TopDown
+from nav_foundation.camera import horizontal_fov
+from nav_foundation.robot import CameraSpec
+from sim_envs.simulator import SceneError, SceneInfo, Simulator, TopDown
 
 
 class Coverage:
@@ -32,6 +34,12 @@ class Coverage:
         self._free_cells = int(self.free.sum())
         self._seen_cells = 0
         self._hfov, self._range, self._slack = min(hfov, 2 * math.pi), range_m, slack
+
+    @staticmethod
+    def of_scene(simulator: Simulator, info: SceneInfo, start: np.ndarray, camera: CameraSpec) -> Coverage:
+        """Nothing seen yet of the loaded scene, on a plan as fine as its size allows."""
+        extent = float(np.max(info.upper[:2] - info.lower[:2]))
+        return Coverage(simulator.top_down(min(max(0.1, extent / 400), 0.5)), start, horizontal_fov(camera))
 
     def update(self, x: float, y: float, yaw: float) -> int:
         """Mark what a camera at x, y (m) looking along `yaw` (rad) sees; returns how many cells are new."""

@@ -35,13 +35,13 @@ _TEXT = spaces.Text(min_length=0, max_length=2000, charset=frozenset(map(chr, ra
 class NavigationEnv(gym.Env[dict[str, Any], Any]):
     """One task in many scenes. Every `reset` draws a new episode from the environment's own generator."""
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 5}
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 5}  # noqa: RUF012  gymnasium declares it so
 
     def __init__(
         self,
         task: TaskName,
         *,
-        variant: str | None = None,
+        variant: str = "",
         scenes: Literal["houses", "city"] | Sequence[str] = "houses",
         split: Literal["train", "val", "test"] = "train",
         scene_count: int = 1000,
@@ -187,7 +187,7 @@ class NavigationEnv(gym.Env[dict[str, Any], Any]):
         return spaces.Dict({"rgb": picture, "odometry": odometry, **goal[self.task]})
 
     def _observation(self, seen: Observation) -> dict[str, Any]:
-        """`odometry` is x, y, yaw since the start; a point goal is x, y in the robot's own frame, as odometry has it."""
+        """`odometry` is x, y, yaw since the start; a point goal is x, y in the robot's frame, as odometry has it."""
         assert seen.odometry is not None
         out: dict[str, Any] = {
             "rgb": seen.rgb.copy(), "odometry": np.array([seen.odometry.x, seen.odometry.y, seen.odometry.yaw])

@@ -86,7 +86,7 @@ class Crowd:
         body = Mover(robot).radius
         spots = [(robot.position, robot_radius + body + _PERSONAL_SPACE)]
         spots += [(w.position, 2 * body + _PERSONAL_SPACE) for k, w in enumerate(self._walkers) if k != index]
-        return any(math.dist(then, spot) < limit and math.dist(then, spot) < math.dist(now, spot) for spot, limit in spots)
+        return any(math.dist(then, spot) < min(limit, math.dist(now, spot)) for spot, limit in spots)
 
 
 def _point_at(path: np.ndarray, along: float) -> np.ndarray:

@@ -44,7 +44,8 @@ class OraclePolicy:
             waypoints = np.zeros((HORIZON, 3))
         else:
             waypoints = drive_along(self._path, world.pose, final_yaw, robot, HORIZON)
-        return Plan(_at_stamp(waypoints, world, observation), dt, observation.stamp_ns, remaining, arrival=float(arrived))
+        waypoints = _at_stamp(waypoints, world, observation)
+        return Plan(waypoints, dt, observation.stamp_ns, remaining, arrival=float(arrived))
 
     def _follow(self) -> None:
         """Drop what of the way is behind; make a new way when there is none or the robot has left it."""
@@ -72,7 +73,7 @@ class OraclePolicy:
         world = self._world
         if world.episode.task != "explore":
             return world.episode.goals
-        unseen = world.coverage.unseen
+        unseen = world.coverage.frontier
         if not len(unseen):
             return world.pose.position[None]
         return np.column_stack([unseen, np.full(len(unseen), world.pose.z)])

@@ -1,8 +1,8 @@
 """The port every simulator implements, deliberately small.
 
-World frame: z up, metres; yaw counter-clockwise from +x, radians. A `Pose` is that of the robot's base ON the floor, so z
-is the floor's height under it. Robot dynamics, tasks, metrics and sensor effects are shared by all back ends and live
-elsewhere.
+World frame: z up, metres; yaw counter-clockwise from +x, radians. A `Pose` is that of the robot's base ON the floor, so
+z is the floor's height under it. Robot dynamics, tasks, metrics and sensor effects are shared by all back ends and
+live elsewhere.
 """
 
 from __future__ import annotations
@@ -68,6 +68,12 @@ class Pose:
         if not all(map(math.isfinite, (self.x, self.y, self.z, self.yaw))):
             raise ValueError(f"Pose({self.x}, {self.y}, {self.z}, {self.yaw}) is not finite")
 
+    @staticmethod
+    def at(point: np.ndarray, yaw: float) -> Pose:
+        """The pose at a point [3] of the floor, `yaw` being any number of turns."""
+        x, y, z = np.asarray(point, dtype=np.float64).tolist()
+        return Pose(x, y, z, math.remainder(yaw, math.tau))
+
     @property
     def position(self) -> np.ndarray:
         """[3] float64 x, y, z."""
@@ -129,7 +135,7 @@ class Frames:
     """One image per pose. Channels that were not asked for are None."""
 
     rgb: np.ndarray | None  # [N, H, W, 3] uint8
-    depth: np.ndarray | None  # [N, H, W] float32, planar z-depth (distance along the optical axis) in m, 0 = nothing hit
+    depth: np.ndarray | None  # [N, H, W] float32 m along the optical axis (planar z-depth), 0 = nothing hit
     semantic: np.ndarray | None  # [N, H, W] int32 instance ids, 0 = nothing, -1 = a mover
 
 

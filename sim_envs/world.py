@@ -1,4 +1,4 @@
-"""World: one robot in one episode. A simulator, plus everything all simulators share: dynamics, odometry, sensors, people."""
+"""World: one robot in one episode: a simulator, plus the dynamics, odometry, sensors and people that all share."""
 
 from __future__ import annotations
 
@@ -58,6 +58,7 @@ class World:
     coverage: Coverage
     info: SceneInfo
     movers: list[Mover]  # people, where they are now
+    _touching: bool
     shortest: float  # m, shortest drive from start into the goal; for explore the expert's drive
 
     def __init__(self, simulator: Simulator, robot: RobotSpec, settings: WorldSettings | None = None) -> None:
@@ -76,12 +77,12 @@ class World:
                 "use a smaller robot or another episode"
             )
         self.episode = episode
-        self.pose = Pose(*start, episode.start.yaw)
+        self.pose = Pose.at(start, episode.start.yaw)
         self.shortest = self._shortest()
         self.time_limit = self.settings.time_factor * self.shortest / self.robot.cruise_speed + self.settings.time_extra
         self._begin_randomness(episode.seed)
         self._begin_record()
-        self.coverage = self._coverage()
+        self.coverage = Coverage.of_scene(self.simulator, self.info, self.pose.position, self.robot.camera)
         self.goal = self._goal()
         self.tour = self._record_tour() if episode.task == "tour" else None
         self._move_people(0.0)
@@ -215,14 +216,6 @@ class World:
             )
         return way.distance
 
-    def _coverage(self) -> Coverage:
-        extent = float(np.max(self.info.upper[:2] - self.info.lower[:2]))
-        plan = self.simulator.top_down(min(max(0.1, extent / 400), 0.5))
-        fx = self.robot.camera.intrinsics[0]
-        wide = self.robot.camera.distortion == "equidistant"
-        half = self.robot.camera.width / 2 / fx if wide else math.atan(self.robot.camera.width / 2 / fx)
-        return Coverage(plan, self.pose.position[:2], 2 * half)
-
     def _goal(self) -> Goal:
         episode, radius = self.episode, self.episode.success_radius
         if episode.task == "point-goal":
@@ -231,7 +224,7 @@ class World:
             return PointGoal(local.x, local.y, radius)
         if episode.task in ("image-goal", "tour"):
             assert episode.goal_yaw is not None
-            frames = self.simulator.render([Pose(*episode.goals[0], episode.goal_yaw)], [self.robot.camera])
+            frames = self.simulator.render([Pose.at(episode.goals[0], episode.goal_yaw)], [self.robot.camera])
             assert frames.rgb is not None
             return ImageGoal(frames.rgb[0], radius)
         if episode.task == "object-goal":
@@ -247,7 +240,7 @@ class World:
         points = resample_path(self.episode.reference_path, TOUR_SPACING)
         steps = np.diff(points, axis=0)
         yaws = np.arctan2(steps[:, 1], steps[:, 0])
-        poses = [Pose(*point, yaw) for point, yaw in zip(points, [*yaws, yaws[-1]])]
+        poses = [Pose.at(point, yaw) for point, yaw in zip(points, [*yaws, yaws[-1]])]
         frames = self.simulator.render(poses, [self.robot.camera])
         assert frames.rgb is not None
         period = TOUR_SPACING / self.robot.cruise_speed

@@ -59,14 +59,14 @@ def test_it_reaches_the_end_of_a_straight_way_and_stands_there() -> None:
 
 def test_it_turns_in_place_when_only_the_yaw_is_asked() -> None:
     way = np.column_stack([np.zeros(40), np.zeros(40), np.minimum(np.arange(40) * 0.2, math.pi / 2)])
-    pose, commands = drive(Controller(ROBOT), way, 8.0)
+    pose, _ = drive(Controller(ROBOT), way, 8.0)
     assert pose.yaw == pytest.approx(math.pi / 2, abs=0.05)
     assert math.hypot(pose.x, pose.y) < 0.01
 
 
 def test_it_turns_before_it_drives_to_a_point_behind() -> None:
     way = np.tile([-0.4, 0.0, math.pi], (60, 1))
-    pose, commands = drive(Controller(ROBOT), way, 0.9)
+    pose, _ = drive(Controller(ROBOT), way, 0.9)
     assert math.hypot(pose.x, pose.y) < 0.02 and abs(pose.yaw) > 0.4
 
 

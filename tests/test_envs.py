@@ -1,4 +1,4 @@
-"""The gymnasium environments: the standard checker, seeded twins in one process and in others, rewards and bad input."""
+"""The gymnasium environments: the standard checker, seeded twins here and in other processes, rewards, bad input."""
 
 from __future__ import annotations
 
@@ -121,5 +121,5 @@ def test_bad_moves_are_refused(action: Any) -> None:
 
 @pytest.mark.parametrize("arguments", [{"robot": "r2d2"}, {"actions": "hop"}, {"scenes": "castle:1"}])
 def test_bad_settings_are_refused_in_words(arguments: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="r2d2|hop|castle"):
+    with pytest.raises(ValueError, match=r"r2d2|hop|castle"):
         gym.make(IDS[0], **arguments).unwrapped.reset(seed=0)

@@ -25,7 +25,8 @@ ROBOT = load_robot("turtlebot")
 
 def point_episode(goal: tuple[float, float] = (7.0, 5.0), seed: int = 0, start: Pose = Pose(2, 5, 0, 0)) -> Episode:
     goals = np.array([[*goal, 0.0]])
-    return Episode("0", "point-goal", SceneRef("house"), start, goals, 0.5, math.dist(goal, (start.x, start.y)), seed=seed)
+    away = math.dist(goal, (start.x, start.y))
+    return Episode("0", "point-goal", SceneRef("house"), start, goals, 0.5, away, seed=seed)
 
 
 def test_the_goal_is_given_in_the_frame_of_the_start() -> None:

@@ -12,7 +12,7 @@ from sim_envs.coverage import Coverage
 from sim_envs.simulator import Pose
 from sim_envs.tasks.episode import EXPLORED_ENOUGH, EpisodeError
 from sim_envs.tasks.rooms import room_at
-from sim_envs.tasks.site import Site, heading_along, point_along, pose_at
+from sim_envs.tasks.site import Site, heading_along, point_along
 
 SHORTEST_TOUR = 8.0  # m
 _STOPS = 4  # places a tour visits after its start
@@ -45,10 +45,10 @@ def make_tour(site: Site, variant: str, low: float, high: float) -> dict[str, An
             if not low <= way.distance <= high:
                 continue
             suited += 1
-            if site.shows_something(pose_at(goal, goal_yaw)):
+            if site.shows_something(Pose.at(goal, goal_yaw)):
                 along = heading_along(tour, begin) + site.rng.normal(0.0, 0.5)
                 return {
-                    "start": pose_at(start, along), "goals": goal[None],
+                    "start": Pose.at(start, along), "goals": goal[None],
                     "goal_yaw": goal_yaw, "reference_path": tour, "geodesic_distance": way.distance,
                 }
     raise EpisodeError(site.nothing_found("place on a tour", low, high, lengths, suited))
@@ -92,7 +92,7 @@ def make_explore(site: Site, variant: str, low: float, high: float) -> dict[str,
     """A start, and how far an expert drives from it to see enough."""
     for _ in range(_TRIES):
         point = site.place()
-        start = pose_at(point, site.yaw())
+        start = Pose.at(point, site.yaw())
         driven = _expert_exploration(site, start)
         if driven is not None and driven >= _LEAST_EXPLORED:
             return {"start": start, "goals": np.empty((0, 3)), "geodesic_distance": driven}
@@ -104,7 +104,7 @@ def make_explore(site: Site, variant: str, low: float, high: float) -> dict[str,
 
 def _expert_exploration(site: Site, start: Pose) -> float | None:
     """Metres driven, always towards the nearest floor not seen yet, until enough is seen; None if that fails."""
-    coverage = scene_coverage(site, start)
+    coverage = Coverage.of_scene(site.simulator, site.info, start.position, site.robot.camera)
     x, y, yaw = start.x, start.y, start.yaw
     coverage.update(x, y, yaw)
     driven = 0.0
@@ -129,12 +129,3 @@ def _expert_exploration(site: Site, start: Pose) -> float | None:
         if coverage.fraction == before:
             return None
     return driven
-
-
-def scene_coverage(site: Site, start: Pose) -> Coverage:
-    """Nothing seen yet, on a plan as fine as the scene's size allows."""
-    extent = float(np.max(site.info.upper[:2] - site.info.lower[:2]))
-    plan = site.simulator.top_down(min(max(0.1, extent / 400), 0.5))
-    camera = site.robot.camera
-    half = camera.width / 2 / camera.intrinsics[0]
-    return Coverage(plan, start.position, 2 * (half if camera.distortion == "equidistant" else math.atan(half)))

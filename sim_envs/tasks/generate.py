@@ -11,13 +11,13 @@ import numpy as np
 
 from nav_foundation.config import closest
 from nav_foundation.robot import RobotSpec
-from sim_envs.simulator import SceneRef, Simulator
+from sim_envs.simulator import Pose, SceneRef, Simulator
 from sim_envs.tasks.drives import make_explore, make_tour
 from sim_envs.tasks.episode import SUCCESS_RADIUS, TASKS, VARIANTS, Episode, EpisodeError, TaskName
 from sim_envs.tasks.habitat_schema import stable_seed
 from sim_envs.tasks.instructed import make_instruction
 from sim_envs.tasks.object_goals import make_object_goal
-from sim_envs.tasks.site import Site, heading_along, pose_at, view_overlap
+from sim_envs.tasks.site import Site, heading_along, view_overlap
 
 Distance = tuple[float, float]  # m, geodesic from start to the nearest goal
 BEYOND_SUCCESS = 0.5  # m an episode's start lies outside success, at least
@@ -128,7 +128,7 @@ def _make_image_goal(site: Site, variant: str, low: float, high: float) -> dict[
             start_yaw, goal_yaw = towards + site.rng.uniform(-0.5, 0.5), towards + site.rng.uniform(-0.9, 0.9)
         else:
             start_yaw, goal_yaw = site.yaw(), site.yaw()
-        here, there = pose_at(start, start_yaw), pose_at(goal, goal_yaw)
+        here, there = Pose.at(start, start_yaw), Pose.at(goal, goal_yaw)
         if not site.shows_something(there):
             continue
         if variant == "covisible" and view_overlap(site, here, there) < OVERLAP:
@@ -138,7 +138,7 @@ def _make_image_goal(site: Site, variant: str, low: float, high: float) -> dict[
 
 
 def _from_to(path: np.ndarray, distance: float, yaw: float) -> dict[str, Any]:
-    return {"start": pose_at(path[0], yaw), "goals": path[-1:].copy(), "geodesic_distance": distance}
+    return {"start": Pose.at(path[0], yaw), "goals": path[-1:].copy(), "geodesic_distance": distance}
 
 
 _Maker = Callable[[Site, str, float, float], dict[str, Any]]  # the fields of an Episode that a task decides

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from sim_envs.simulator import Geodesic, Room
+from sim_envs.simulator import Geodesic, Pose, Room
 from sim_envs.tasks.episode import EpisodeError
 from sim_envs.tasks.instructions import describe_route
 from sim_envs.tasks.landmarks import BESIDE, notable, stop_landmark
 from sim_envs.tasks.object_goals import view_points
 from sim_envs.tasks.rooms import distances_to, inside, room_at
 from sim_envs.tasks.route import ABOUT_FACE, Route, analyse
-from sim_envs.tasks.site import Site, heading_along, pose_at
+from sim_envs.tasks.site import Site, heading_along
 
 _ENDS = 40  # ends tried
 _STARTS = 12  # starts tried for each end
@@ -84,7 +84,7 @@ def _tellable(site: Site, route: Route, variant: str) -> bool:
 def _episode(site: Site, way: Geodesic) -> dict[str, Any]:
     along = heading_along(way.path, 0.0)
     yaw = along + site.rng.uniform(-0.4, 0.4) if site.rng.random() < 0.6 else site.yaw()
-    start = pose_at(way.path[0], yaw)
+    start = Pose.at(way.path[0], yaw)
     return {
         "start": start, "goals": way.path[-1:].copy(), "geodesic_distance": way.distance, "reference_path": way.path,
         "instruction": describe_route(site.info, way.path, site.rng, start.yaw),

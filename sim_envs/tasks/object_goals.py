@@ -11,7 +11,7 @@ import numpy as np
 from nav_foundation.robot import CameraSpec
 from sim_envs.simulator import Instance, Pose, SceneInfo, Simulator
 from sim_envs.tasks.episode import SUCCESS_RADIUS, EpisodeError
-from sim_envs.tasks.site import COMFORT, Site, pose_at
+from sim_envs.tasks.site import COMFORT, Site
 
 CLOSE = SUCCESS_RADIUS["object-goal"] - 0.15  # m from the outline at most; the rest is for stopping a little short
 IN_VIEW = 0.005  # share of the picture that an object in sight fills, at least
@@ -58,7 +58,7 @@ def _start_anywhere(site: Site, things: Sequence[Instance], high: float) -> Pose
         point = site.near(_on_floor(site.info, thing), 0.0, high)
     else:
         point = site.place()
-    return None if point is None else pose_at(point, site.yaw())
+    return None if point is None else Pose.at(point, site.yaw())
 
 
 def _start_in_sight(site: Site, things: Sequence[Instance], high: float) -> Pose | None:
@@ -68,7 +68,7 @@ def _start_in_sight(site: Site, things: Sequence[Instance], high: float) -> Pose
     if point is None:
         return None
     towards = math.atan2(*(thing.centre - point[:2])[::-1])
-    pose = pose_at(point, towards + site.rng.uniform(-0.35, 0.35))
+    pose = Pose.at(point, towards + site.rng.uniform(-0.35, 0.35))
     share = np.isin(site.semantic(pose), [t.id for t in things]).mean()
     return pose if share >= IN_VIEW else None
 
@@ -130,7 +130,7 @@ def _in_line_of_sight(
     """Those of the points [N, 3] from which an eye at the thing's own height sees it; on the floor as it really is."""
     snapped = [(simulator.snap(point), aim) for point, aim in zip(points, facing)]
     poses = [
-        pose_at(point, math.atan2(aim[1] - point[1], aim[0] - point[0]))
+        Pose.at(point, math.atan2(aim[1] - point[1], aim[0] - point[0]))
         for point, aim in snapped if point is not None and np.linalg.norm(point[:2] - aim) <= CLOSE + 1e-6
     ]
     if not poses:

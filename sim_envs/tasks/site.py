@@ -176,9 +176,3 @@ def point_along(path: np.ndarray, at: float) -> np.ndarray:
     """The point [3] of a way [K, 3] `at` metres from its beginning."""
     arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
     return np.array([np.interp(at, arc, path[:, k]) for k in range(3)])
-
-
-def pose_at(point: np.ndarray, yaw: float) -> Pose:
-    """The robot at a point [3], looking along `yaw` (any number of turns)."""
-    x, y, z = np.asarray(point, dtype=np.float64).tolist()
-    return Pose(x, y, z, math.remainder(yaw, math.tau))
