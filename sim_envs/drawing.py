@@ -30,8 +30,8 @@ _ROOM_TINTS: tuple[Colour, ...] = (
 )
 _GROUND: dict[str, Colour] = {
     "road": (206, 208, 214), "pavement": (228, 226, 220), "sidewalk": (228, 226, 220), "grass": (214, 232, 204),
-    "park": (214, 232, 204), "building": (168, 160, 152), "tree": (142, 186, 128), "hedge": (150, 180, 130), "bush": (150, 180, 130),
-    "fence": (176, 140, 110), "car": (150, 164, 190),
+    "park": (214, 232, 204), "building": (168, 160, 152), "tree": (142, 186, 128), "bush": (150, 180, 130),
+    "car": (150, 164, 190),
 }
 _WHOLE = 40.0  # m, places up to this size are drawn whole, larger ones around what happens
 _SHARP = 2  # the plan is drawn this many times larger and scaled down, against jagged edges
@@ -81,21 +81,16 @@ def frame_of(recording: Recording, width: int, height: int) -> MapFrame:
 def draw_plan(info: SceneInfo, top_down: TopDown, frame: MapFrame, wanted: Sequence[int] = ()) -> np.ndarray:
     """[H, W, 3] uint8: rooms and things. Instances in `wanted` stand out."""
     big = MapFrame(frame.left, frame.top, frame.scale * _SHARP, frame.width * _SHARP, frame.height * _SHARP)
+    house = bool(info.rooms) and info.ref.kind != "city"
     blank = np.full((big.height, big.width, 3), PAPER, dtype=np.uint8)
-    image = Image.fromarray(blank if info.rooms else _ground(top_down, big))
+    image = Image.fromarray(_ground(top_down, big) if not info.rooms else blank)
     draw = ImageDraw.Draw(image)
-    for number, room in enumerate(info.rooms):
-        _polygon(draw, big, room.outline, _ROOM_TINTS[number % len(_ROOM_TINTS)])
-    for room in info.rooms:
-        _walls(draw, big, room.outline)
-    for door in info.doors:
-        _gap(draw, big, door.position, door.yaw, door.width)
-    for instance in sorted(info.instances, key=lambda i: i.top):
-        fill = _fill(instance)
-        if instance.id in wanted:
-            _polygon(draw, big, instance.outline, (250, 190, 180), GOAL, 3 * _SHARP)
-        elif fill is not None:
-            _polygon(draw, big, instance.outline, fill, _darker(fill), _SHARP)
+    upwards = sorted(info.instances, key=lambda instance: instance.top)
+    if house:
+        _things(draw, big, [i for i in upwards if i.room < 0], wanted)
+        _rooms(draw, big, info)
+        upwards = [i for i in upwards if i.room >= 0]
+    _things(draw, big, upwards, wanted)
     image = image.resize((frame.width, frame.height), Image.Resampling.LANCZOS)
     _label_rooms(ImageDraw.Draw(image), info, frame)
     return np.asarray(image).copy()
@@ -150,6 +145,26 @@ def _ground(top_down: TopDown, frame: MapFrame) -> np.ndarray:
     inside = ((row >= 0) & (row < height))[:, None] & ((column >= 0) & (column < width))[None]
     cells = top_down.grid[row.clip(0, height - 1)[:, None], column.clip(0, width - 1)[None]]
     return palette[np.where(inside, cells, TopDown.OUTSIDE)]
+
+
+def _rooms(draw: ImageDraw.ImageDraw, frame: MapFrame, info: SceneInfo) -> None:
+    for number, room in enumerate(info.rooms):
+        _polygon(draw, frame, room.outline, _ROOM_TINTS[number % len(_ROOM_TINTS)])
+    for room in info.rooms:
+        _walls(draw, frame, room.outline)
+    for door in info.doors:
+        _gap(draw, frame, door.position, door.yaw, door.width)
+
+
+def _things(
+    draw: ImageDraw.ImageDraw, frame: MapFrame, instances: Sequence[Instance], wanted: Sequence[int]
+) -> None:
+    for instance in instances:
+        fill = _fill(instance)
+        if instance.id in wanted:
+            _polygon(draw, frame, instance.outline, (250, 190, 180), GOAL, 3 * _SHARP)
+        elif fill is not None:
+            _polygon(draw, frame, instance.outline, fill, _darker(fill), _SHARP)
 
 
 def _fill(instance: Instance) -> Colour | None:

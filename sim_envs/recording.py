@@ -17,13 +17,13 @@ from nav_foundation.types import ImageGoal, Observation, Plan
 from sim_envs.evaluation import EpisodeRunner, EpisodeSource
 from sim_envs.metrics import Score, judge
 from sim_envs.rollout import Trace, run_episode
-from sim_envs.simulator import Pose, SceneInfo, TopDown
+from sim_envs.simulator import Mover, Pose, SceneInfo, TopDown
 from sim_envs.tasks.episode import Episode
 from sim_envs.workers import run_jobs
 from sim_envs.world import World
 
-VIEW = (640, 480)  # px, width and height of the pictures for people
-MOST_FRAMES = 160  # of one recording; longer drives keep every second, fourth, ... frame
+VIEW = (576, 432)  # px, width and height of the pictures for people
+MOST_FRAMES = 100  # of one recording; longer drives keep every second, third, ... frame
 
 
 @dataclass(frozen=True)
@@ -60,38 +60,54 @@ class Recording:
         return self.trace.episode
 
 
+@dataclass(frozen=True)
+class _Moment:
+    """A view whose picture is not drawn yet."""
+
+    tick: int
+    pose: Pose
+    sensed: np.ndarray
+    waypoints: np.ndarray
+    movers: list[Mover]
+    coverage: float
+
+
 class Recorder:
-    """`on_frame` of one episode."""
+    """`on_frame` of one episode; `views` draws the pictures in the end, only those that are kept."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.camera = view_camera(world.robot.camera)
-        self.views: list[View] = []
         self.shortest = np.zeros((0, 3))
         self.seen_tick: np.ndarray | None = None
-        self._stride = 1
-        self._count = 0
+        self._moments: list[_Moment] = []
 
     def __call__(self, observation: Observation, plan: Plan, pose: Pose) -> None:
         world = self.world
-        tick = world.frame_ticks[-1]
-        if not self._count and len(world.episode.goals):
+        if not self._moments and len(world.episode.goals):
             self.shortest = world.simulator.geodesic(pose.position, world.episode.goals).path
+        tick = world.frame_ticks[-1]
         self._note_coverage(tick)
-        if self._count % self._stride == 0:
-            x, y, z, yaw = world.history[tick].tolist()
-            at = Pose(x, y, z, yaw)
-            self.views.append(View(
-                tick, _jpeg(self.picture(at)), _png(observation.rgb), from_frame(at.planar, plan.waypoints[:, :2]),
-                np.array([[m.pose.x, m.pose.y, m.radius] for m in world.movers]).reshape(-1, 3),
-                world.coverage.fraction,
-            ))
-            if len(self.views) > MOST_FRAMES:
-                self.views, self._stride = self.views[::2], 2 * self._stride
-        self._count += 1
+        x, y, z, yaw = world.history[tick].tolist()
+        at = Pose(x, y, z, yaw)
+        waypoints = from_frame(at.planar, plan.waypoints[:, :2])
+        self._moments.append(
+            _Moment(tick, at, observation.rgb, waypoints, list(world.movers), world.coverage.fraction)
+        )
 
-    def picture(self, pose: Pose) -> np.ndarray:
+    def views(self) -> tuple[View, ...]:
+        stride = math.ceil(len(self._moments) / MOST_FRAMES)
+        return tuple(
+            View(
+                moment.tick, _jpeg(self.picture(moment.pose, moment.movers)), _png(moment.sensed), moment.waypoints,
+                np.array([[m.pose.x, m.pose.y, m.radius] for m in moment.movers]).reshape(-1, 3), moment.coverage,
+            )
+            for moment in self._moments[::stride]
+        )
+
+    def picture(self, pose: Pose, movers: Sequence[Mover] = ()) -> np.ndarray:
         """[H, W, 3] uint8 as people like to see it."""
+        self.world.simulator.set_movers(movers)
         frames = self.world.simulator.render([pose], [self.camera])
         assert frames.rgb is not None
         return frames.rgb[0]
@@ -128,7 +144,7 @@ def record_episode(runner: EpisodeRunner, index: int) -> Recording:
         goal_picture = _jpeg(goal.rgb if yaw is None else recorder.picture(Pose(x, y, z, yaw)))
     plan = world.coverage.top_down
     return Recording(
-        runner.source.settings.policy, index, runner.source.robot, trace, judge(trace), tuple(recorder.views),
+        runner.source.settings.policy, index, runner.source.robot, trace, judge(trace), recorder.views(),
         world.info, plan, recorder.shortest, goal_in_words(trace.episode), goal_picture, recorder.seen_tick,
     )
 

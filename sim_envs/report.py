@@ -57,15 +57,12 @@ def telling_episodes(records: Sequence[Record], count: int) -> list[int]:
 
 
 def write_report(folder: Path, title: str, sections: Sequence[Section]) -> Path:
-    """`report.html`, `video.mp4` and a PNG of every shown map and film strip."""
+    """`report.html`, `video.mp4` and `pictures/` with every shown map and film strip."""
     make_folder(folder)
     recordings = [recording for section in sections for recording in section.recordings]
     video = folder / "video.mp4"
     write_video(video, recordings)
-    for number, recording in enumerate(recordings):
-        name = f"{number:02d}-{recording.policy}-{recording.episode.task}"
-        _save(folder / f"{name}-map.png", draw_map(recording, *_MAP_SIZE))
-        _save(folder / f"{name}-strip.png", film_strip(recording))
+    _save_pictures(folder / "pictures", recordings)
     parts = [_overview(sections)] if len(sections) > 1 else []
     parts.append(_video(video))
     parts.extend(_section(section, number) for number, section in enumerate(sections))
@@ -73,6 +70,16 @@ def write_report(folder: Path, title: str, sections: Sequence[Section]) -> Path:
     path = folder / "report.html"
     write_text(path, page.replace("@BODY@", "\n".join(parts)))
     return path
+
+
+def _save_pictures(folder: Path, recordings: Sequence[Recording]) -> None:
+    make_folder(folder)
+    for old in folder.glob("[0-9][0-9]-*.png"):
+        old.unlink()  # of a former report: they would be taken for this one's
+    for number, recording in enumerate(recordings):
+        name = f"{number:02d}-{recording.policy}-{recording.episode.task}"
+        _save(folder / f"{name}-map.png", draw_map(recording, *_MAP_SIZE))
+        _save(folder / f"{name}-strip.png", film_strip(recording))
 
 
 def film_strip(recording: Recording) -> np.ndarray:
