@@ -10,8 +10,9 @@ import numpy as np
 from tqdm import tqdm
 
 from nav_foundation.robot import load_robot
-from sim_envs.evaluation import EpisodeRunner, EpisodeSource, groups_by_scene
+from sim_envs.evaluation import EpisodeRunner, EpisodeSource, counted, groups_by_scene
 from sim_envs.evaluation_settings import EvaluationSettings
+from sim_envs.results import make_folder
 from sim_envs.simulator import SimulatorError
 from sim_envs.tables import table
 from sim_envs.tasks.episode import Episode, EpisodeError
@@ -33,6 +34,7 @@ class EpisodeMaker(EpisodeRunner):
 
 def make_episodes(settings: EvaluationSettings, out: Path, workers: int) -> str:
     """Write the episodes that an evaluation of these settings would run; returns what was made, in words."""
+    make_folder(out.parent)
     source = EpisodeSource.of(settings, load_robot(settings.robot))
     groups = list(groups_by_scene(source.scenes(), list(range(source.count)), workers))
     made: dict[int, Episode | str] = {}
@@ -44,9 +46,9 @@ def make_episodes(settings: EvaluationSettings, out: Path, workers: int) -> str:
     good = [episode for episode in episodes if isinstance(episode, Episode)]
     failures = [reason for reason in episodes if isinstance(reason, str)]
     if not good:
-        raise EpisodeError(f"none of {len(failures)} episodes could be made; the first one: {failures[0]}")
+        raise EpisodeError(f"none of {counted(len(failures))} could be made; the first one: {failures[0]}")
     save_episodes(out, good)
-    text = f"{len(good)} episodes: {out}"
+    text = f"{counted(len(good))}: {out}"
     if failures:
         text += f"\n{len(failures)} more could not be made; the first one: {failures[0]}"
     return text
@@ -66,7 +68,7 @@ def describe(path: Path, task: Any, scenes_dir: Path | None, limit: int) -> tupl
         "shortest_way_m": dict(zip(("min", "median", "max"), np.quantile(known, [0, 0.5, 1]))) if len(known) else None,
     }
     tasks = ", ".join(f"{count} {name}" for name, count in numbers["tasks"].items())
-    text = f"{len(episodes)} episodes ({tasks}) in {numbers['scenes']} scenes"
+    text = f"{counted(len(episodes))} ({tasks}); scenes: {numbers['scenes']}"
     if len(known):
         text += f", shortest ways {known.min():.1f} to {known.max():.1f} m, median {np.median(known):.1f} m"
     rows = [

@@ -159,23 +159,27 @@ class Evaluation:
         return " + ".join(found) or self.settings.task or "point-goal"
 
     @property
+    def where(self) -> str:
+        s = self.settings
+        extras = ["noise"] * s.noise + [f"{s.people} people"] * bool(s.people)
+        return " + ".join([str(s.episodes_file) if s.episodes_file else s.scenes, *extras])
+
+    @property
     def title(self) -> str:
         s = self.settings
-        split = f" ({s.split})" if s.scenes in ("houses", "city") else ""
-        where = str(s.episodes_file) if s.episodes_file else f"{s.scenes}{split}, seed {s.seed}"
-        extras = ["noise on"] * s.noise + [f"{s.people} people"] * bool(s.people)
-        words = [s.policy, self.tasks + (f" ({s.variant})" if s.variant else ""), s.robot, where, *extras]
-        return ", ".join(words)
+        split = f"{s.split} split, " if s.scenes in ("houses", "city") else ""
+        words = [s.policy, self.tasks + (f" ({s.variant})" if s.variant else ""), s.robot, self.where]
+        return ", ".join(words) + ("" if s.episodes_file else f", {split}seed {s.seed}")
 
     @property
     def notes(self) -> str:
         """What to know beside the numbers."""
-        lines = [f"{len(self.records)} episodes"]
+        lines = [counted(len(self.records))]
         if self.steps_per_second is not None:
             lines[0] += f", {self.steps_per_second:.0f} steps/s"
         if self.broken:
             lines.append(
-                f"{len(self.broken)} more episodes could not be run and are not in these numbers; the first one "
+                f"{counted(len(self.broken), 'more ')} could not be run, so not in these numbers; the first one "
                 f"({self.broken[0]['scene']}): {self.broken[0]['error']}"
             )
         return "\n".join(lines)
@@ -217,7 +221,7 @@ def evaluate(
     ordered = [records[index] for index in sorted(records) if index < source.count]
     broken = tuple(record for record in ordered if "error" in record)
     if len(broken) == len(ordered):
-        raise EpisodeError(f"none of {len(ordered)} episodes could be run; the first one: {broken[0]['error']}")
+        raise EpisodeError(f"none of {counted(len(ordered))} could be run; the first one: {broken[0]['error']}")
     return Evaluation(settings, tuple(r for r in ordered if "error" not in r), broken, speed)
 
 
@@ -252,6 +256,10 @@ def groups_by_scene(scenes: list[SceneRef], indices: list[int], workers: int) ->
         group = list(members)
         for begin in range(0, len(group), largest):
             yield group[begin : begin + largest]
+
+
+def counted(number: int, what: str = "") -> str:
+    return f"{number} {what}episode{'' if number == 1 else 's'}"
 
 
 def _commit() -> str | None:

@@ -14,7 +14,7 @@ import numpy as np
 import nav_foundation
 from nav_foundation.robot import load_robot
 from sim_envs.drawing import draw_map
-from sim_envs.evaluation import EpisodeSource, Evaluation
+from sim_envs.evaluation import EpisodeSource, Evaluation, counted
 from sim_envs.metrics import Estimate
 from sim_envs.recording import Recording, decode, record_episodes
 from sim_envs.report_page import PAGE
@@ -104,13 +104,13 @@ def _overview(sections: Sequence[Section]) -> str:
         summary = evaluation.summary
         cells = [
             f'<a href="#s{number}">{html.escape(evaluation.settings.policy)}</a>', html.escape(evaluation.tasks),
-            html.escape(evaluation.settings.scenes), str(len(evaluation.records)),
+            html.escape(evaluation.where), str(len(evaluation.records)),
             *(_with_interval(summary[name]) for name in ("success", "spl", "soft_spl", "collisions")),
         ]
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     head = "".join(
         f"<th>{name}</th>"
-        for name in ("policy", "task", "scenes", "episodes", "success", "SPL", "SoftSPL", "collisions")
+        for name in ("policy", "task", "where", "episodes", "success", "SPL", "SoftSPL", "collisions")
     )
     return f'<section><h2>Overview</h2><div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>' + "".join(
         rows) + "</tbody></table></div></section>"
@@ -188,7 +188,7 @@ def _table(records: Sequence[Record]) -> str:
         cells = "".join(f"<td>{_number(name, record.get(name))}</td>" for name in columns)
         rows.append(f"<tr><td>{record['index']}</td><td>{html.escape(record['scene'])}</td>{cells}</tr>")
     return (
-        f"<details{' open' if len(records) <= 20 else ''}><summary>All {len(records)} episodes</summary>"
+        f"<details{' open' if len(records) <= 20 else ''}><summary>All {counted(len(records))}</summary>"
         f'<div class="scroll"><table class="sortable"><thead><tr><th>#</th><th>scene</th>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div></details>"
     )
