@@ -112,7 +112,7 @@ class Controller:
         at = (now_ns - plan.stamp_ns) / NANOSECONDS + settings.lookahead
         times = np.arange(len(poses)) * plan.waypoint_dt
         target = np.array([[np.interp(at, times, poses[:, k]) for k in range(3)]])
-        x, y, yaw = shift_waypoints(target, then, here)[0]
+        x, y, yaw = shift_waypoints(target, then, here)[0].tolist()
         distance, bearing = math.hypot(x, y), math.atan2(y, x)
         turn = yaw / settings.lookahead
         if robot.drive == "omnidirectional":

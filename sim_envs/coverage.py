@@ -6,10 +6,10 @@ import math
 
 import cv2
 import numpy as np
-from numba import njit
 
 from nav_foundation.camera import horizontal_fov
 from nav_foundation.robot import CameraSpec
+from sim_envs.compiled import kernel
 from sim_envs.simulator import SceneError, SceneInfo, Simulator, TopDown
 
 
@@ -92,7 +92,7 @@ def _connected(top_down: TopDown, start: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(labels == labels[tuple(cells[nearest])])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _look(
     is_open: np.ndarray, free: np.ndarray, seen: np.ndarray, column: float, row: float, yaw: float, hfov: float,
     reach: float, slack: float,

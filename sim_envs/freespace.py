@@ -11,9 +11,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from nav_foundation.robot import Footprint
+from sim_envs.compiled import kernel
 from sim_envs.heightfield import FULL, INSIDE_SOLID, UNDER_SKY, Surfaces
 from sim_envs.simulator import SceneError
 
@@ -101,7 +101,7 @@ def _keep(space: Freespace, islands: int, surfaces: Surfaces) -> np.ndarray:
     return chosen[(size[chosen] >= least) | (np.arange(len(chosen)) == 0)]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _borders(column, floor, obstacle, links, nx, cell):  # type: ignore[no-untyped-def]
     """owner [N + 1] int32 and rectangles [B, 4]: node n has the borders owner[n] .. owner[n + 1]."""
     owner = np.zeros(len(column) + 1, np.int32)
@@ -132,7 +132,7 @@ def _borders(column, floor, obstacle, links, nx, cell):  # type: ignore[no-untyp
     return owner, borders
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def to_border(border, x, y):  # type: ignore[no-untyped-def]
     """Distance from a point to a rectangle; 0 inside."""
     dx = max(border[0] - x, x - border[2], 0.0)
@@ -140,7 +140,7 @@ def to_border(border, x, y):  # type: ignore[no-untyped-def]
     return math.sqrt(dx * dx + dy * dy)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def corner_of(links, node, corner):  # type: ignore[no-untyped-def]
     """The diagonal neighbour reached alike over both sides, or -1."""
     first, second = corner, (corner + 1) % 4
@@ -150,12 +150,12 @@ def corner_of(links, node, corner):  # type: ignore[no-untyped-def]
     return links[side, second]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def neighbour(links, node, direction):  # type: ignore[no-untyped-def]
     return links[node, direction] if direction < 4 else corner_of(links, node, direction - 4)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _distances(column, links, owner, borders, nx, cell, cap):  # type: ignore[no-untyped-def]
     """Carry the nearest border from node to node, in waves, as far as it improves."""
     count = len(column)
@@ -189,7 +189,7 @@ def _distances(column, links, owner, borders, nx, cell, cap):  # type: ignore[no
     return distance
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _hear(node, border, borders, column, nx, cell, distance, nearest):  # type: ignore[no-untyped-def]
     """Let a node take over a border that is nearer than its own; whether it did."""
     x, y = (column[node] % nx + 0.5) * cell, (column[node] // nx + 0.5) * cell
@@ -200,7 +200,7 @@ def _hear(node, border, borders, column, nx, cell, distance, nearest):  # type: 
     return True
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _near_borders(column, links, owner, borders, distance, nx, cell, radius):  # type: ignore[no-untyped-def]
     """For nodes whose distance is about the radius: all borders that decide whether a point of the cell is free.
 
@@ -242,7 +242,7 @@ def _near_borders(column, links, owner, borders, distance, nx, cell, radius):  #
     return start, near[:total].copy()
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def is_clear(space, node, x, y):  # type: ignore[no-untyped-def]
     """Whether a point (m from the grid's corner) of the node's cell keeps the radius from every border."""
     distance = space.distance[node]
@@ -256,7 +256,7 @@ def is_clear(space, node, x, y):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _is_edge_clear(space, node, other, dx, dy):  # type: ignore[no-untyped-def]
     """Whether the straight line between the middles of two neighbours keeps the radius."""
     length = math.sqrt(dx * dx + dy * dy) * space.cell
@@ -271,7 +271,7 @@ def _is_edge_clear(space, node, other, dx, dy):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _islands(space):  # type: ignore[no-untyped-def]
     """Fill `central`, `edges` and `component`; returns the number of islands."""
     count = len(space.column)
@@ -310,7 +310,7 @@ def _islands(space):  # type: ignore[no-untyped-def]
     return islands
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _label_rims(space):  # type: ignore[no-untyped-def]
     """Cells whose middle is too near a border, but some points of which may not be, join the island beside them."""
     for node in range(len(space.column)):
@@ -323,7 +323,7 @@ def _label_rims(space):  # type: ignore[no-untyped-def]
                 break
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _forget_enclosed(space, owner):  # type: ignore[no-untyped-def]
     """Distance 0 for floor no kept island leads to, not even for a robot without size: the insides of solid things."""
     count = len(space.column)
@@ -346,7 +346,7 @@ def _forget_enclosed(space, owner):  # type: ignore[no-untyped-def]
             space.distance[node] = 0.0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _is_parted(space, owner, node, other):  # type: ignore[no-untyped-def]
     """Whether an obstacle in one of two neighbouring cells lies across the line between their middles."""
     x, y = (space.column[node] % space.nx + 0.5) * space.cell, (space.column[node] // space.nx + 0.5) * space.cell

@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from sim_envs.compiled import kernel
 from sim_envs.freespace import Freespace, neighbour
 from sim_envs.motion import visible
 from sim_envs.paths import follow_floor, straighten
 
 _SEED_REACH = 6  # cells around a goal with exact distances: marching is least accurate at its source
-_MANY_GOALS = 16  # with more of them, exact distances reach 2 cells
+_MANY_GOALS = 16  # with more of them, exact distances reach 2 cells, and 1 cell with many times more
 _FAR, _TRIAL, _KNOWN, _SEED = 0, 1, 2, 3
 
 
@@ -32,10 +32,8 @@ class DistanceField:
         state, source = np.zeros(count, np.uint8), np.empty(count, np.int32)
         heap, place, size = np.empty(count, np.int32), np.empty(count, np.int32), np.zeros(1, np.int64)
         self._field = (time, state, source, heap, place, size)
-        reach = _SEED_REACH if len(nodes) <= _MANY_GOALS else 2
-        for goal in range(len(nodes)):
-            x, y = points[goal].tolist()
-            _seed(space, goal, int(nodes[goal]), x, y, reach, *self._field)
+        reach = _SEED_REACH if len(nodes) <= _MANY_GOALS else 2 if len(nodes) <= 16 * _MANY_GOALS else 1
+        _seed_all(space, nodes, points, reach, *self._field)
 
     def path(self, node: int, point: np.ndarray, ripple: float) -> tuple[np.ndarray, int]:
         """[K, 3] taut path (x, y in grid metres, z of the floor) from a navigable point, and the goal it reaches.
@@ -58,13 +56,13 @@ class DistanceField:
         return follow_floor(space, nodes, points, ripple), goal
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _step_length(space, node, other):  # type: ignore[no-untyped-def]
     rise = (space.low[node] + space.high[node] - space.low[other] - space.high[other]) / 2
     return math.sqrt(space.cell**2 + rise**2)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _sift_up(at, time, heap, place):  # type: ignore[no-untyped-def]
     node = heap[at]
     while at > 0:
@@ -78,7 +76,7 @@ def _sift_up(at, time, heap, place):  # type: ignore[no-untyped-def]
     place[node] = at
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _pop(time, heap, place, size):  # type: ignore[no-untyped-def]
     top = heap[0]
     size[0] -= 1
@@ -99,7 +97,7 @@ def _pop(time, heap, place, size):  # type: ignore[no-untyped-def]
     return top
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _offer(node, value, label, mark, time, state, source, heap, place, size):  # type: ignore[no-untyped-def]
     """Lower a node's distance if `value` is less, keeping the heap in order."""
     if value >= time[node]:
@@ -112,13 +110,13 @@ def _offer(node, value, label, mark, time, state, source, heap, place, size):  #
     _sift_up(place[node], time, heap, place)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _middle(space, node):  # type: ignore[no-untyped-def]
     column = space.column[node]
     return (column % space.nx + 0.5) * space.cell, (column // space.nx + 0.5) * space.cell
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _gates(space, node, x, y):  # type: ignore[no-untyped-def]
     """Cells whose middles join a point to the field, and how far they are; -1 fills up.
 
@@ -139,7 +137,14 @@ def _gates(space, node, x, y):  # type: ignore[no-untyped-def]
     return targets, offsets
 
 
-@njit(cache=True, nogil=True)
+@kernel
+def _seed_all(space, nodes, points, reach, time, state, source, heap, place, size):  # type: ignore[no-untyped-def]
+    for goal in range(len(nodes)):
+        x, y = points[goal]
+        _seed(space, goal, nodes[goal], x, y, reach, time, state, source, heap, place, size)
+
+
+@kernel
 def _seed(space, goal, node, x, y, reach, time, state, source, heap, place, size):  # type: ignore[no-untyped-def]
     """Exact distances to the middles of cells around a goal that are seen from it."""
     i, j = space.column[node] % space.nx, space.column[node] // space.nx
@@ -158,7 +163,7 @@ def _seed(space, goal, node, x, y, reach, time, state, source, heap, place, size
             _offer(targets[k], np.float32(offsets[k]), goal, _SEED, time, state, source, heap, place, size)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _arrival(space, node, time, state):  # type: ignore[no-untyped-def]
     """(distance, known neighbour it comes from) by the upwind Eikonal equation, second order where it can be."""
     weight, base, least = np.zeros(2), np.zeros(2), np.full(2, np.inf)
@@ -190,7 +195,7 @@ def _arrival(space, node, time, state):  # type: ignore[no-untyped-def]
     return best, origin
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _march(space, targets, offsets, time, state, source, heap, place, size):  # type: ignore[no-untyped-def]
     """Grow the field until the best of the targets is settled; returns it, or -1 if none can be reached."""
     best, found = np.inf, -1
@@ -214,7 +219,7 @@ def _march(space, targets, offsets, time, state, source, heap, place, size):  # 
     return found
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _descend(space, node, time, state, source, heap, place, size):  # type: ignore[no-untyped-def]
     """Nodes [K] and middles [K, 2] of the cells from a known node down to its goal, and the last node."""
     nodes, count = np.empty(256, np.int64), 0

@@ -11,9 +11,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from nav_foundation.robot import Footprint
+from sim_envs.compiled import kernel
 from sim_envs.mesh import SceneMesh
 from sim_envs.simulator import SceneError
 
@@ -95,13 +95,13 @@ def _kinds(triangles: np.ndarray, flattest: float) -> np.ndarray:
     return (walkable * _WALKABLE + (upward > 0.3) * _UP + (upward < -0.3) * _DOWN).astype(np.uint8)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _put(target, k, x, y, z):  # type: ignore[no-untyped-def]
     target[k, 0], target[k, 1], target[k, 2] = x, y, z
     return k + 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _split(polygon, count, axis, at, below, above):  # type: ignore[no-untyped-def]
     """Cut a convex polygon [count, 3] along axis = at; returns the corner counts below and above."""
     least, most = np.inf, -np.inf
@@ -134,7 +134,7 @@ def _split(polygon, count, axis, at, below, above):  # type: ignore[no-untyped-d
     return low, high
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _covered(row, count, y):  # type: ignore[no-untyped-def]
     """The first and last column + 1 whose cells of row y lie wholly inside a polygon already cut to that row."""
     left0 = left1 = np.inf
@@ -150,14 +150,14 @@ def _covered(row, count, y):  # type: ignore[no-untyped-def]
     return int(math.ceil(left - _ON_LINE)), int(math.floor(right + _ON_LINE))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _quantised(value, up):  # type: ignore[no-untyped-def]
     scaled = value * FULL
     rounded = math.ceil(scaled - 1e-3) if up else math.floor(scaled + 1e-3)
     return min(max(int(rounded), 0), FULL)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _store(k, piece, count, i, j, bottom, top, box):  # type: ignore[no-untyped-def]
     x0 = y0 = z0 = np.inf
     x1 = y1 = z1 = -np.inf
@@ -171,7 +171,7 @@ def _store(k, piece, count, i, j, bottom, top, box):  # type: ignore[no-untyped-
     box[k, 2], box[k, 3] = _quantised(x1 - i, True), _quantised(y1 - j, True)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _plane(corners):  # type: ignore[no-untyped-def]
     """A corner of a triangle and its slopes along x and y; no slope if it stands upright."""
     x, y, z = corners[0, 0], corners[0, 1], corners[0, 2]
@@ -183,7 +183,7 @@ def _plane(corners):  # type: ignore[no-untyped-def]
     return x, y, z, (uz * vy - uy * vz) / area, (ux * vz - uz * vx) / area
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _rasterise(triangles, kinds, origin, cell, nx, ny, cursor, bottom, top, box, kind, fill):  # type: ignore[no-untyped-def]
     """Count the pieces of each column in `cursor`, or (fill) store them where the cursors point."""
     rest, row, spare, piece, tail = (np.empty((12, 3)), np.empty((12, 3)), np.empty((12, 3)), np.empty((12, 3)),
@@ -241,32 +241,32 @@ def _rasterise(triangles, kinds, origin, cell, nx, ny, cursor, bottom, top, box,
             j += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _copy_level(low, high, cover, source, target):  # type: ignore[no-untyped-def]
     low[target], high[target] = low[source], high[source]
     for side in range(4):
         cover[target, side] = cover[source, side]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _widen(boxes, a, others, b):  # type: ignore[no-untyped-def]
     boxes[a, 0], boxes[a, 1] = min(boxes[a, 0], others[b, 0]), min(boxes[a, 1], others[b, 1])
     boxes[a, 2], boxes[a, 3] = max(boxes[a, 2], others[b, 2]), max(boxes[a, 3], others[b, 3])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _clear(boxes, a):  # type: ignore[no-untyped-def]
     boxes[a, 0] = boxes[a, 1] = FULL
     boxes[a, 2] = boxes[a, 3] = 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _covers(boxes, a, others, b):  # type: ignore[no-untyped-def]
     return (boxes[a, 0] <= others[b, 0] + 1 and boxes[a, 1] <= others[b, 1] + 1 and boxes[a, 2] + 1 >= others[b, 2]
             and boxes[a, 3] + 1 >= others[b, 3])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _levels(order, count, bottom, top, box, kind, low, high, cover):  # type: ignore[no-untyped-def]
     """The levels of one column: walkable pieces of the same height, joined, from the lowest up."""
     levels = 0
@@ -285,7 +285,7 @@ def _levels(order, count, bottom, top, box, kind, low, high, cover):  # type: ig
     return levels
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _bury(levels, low, high, cover, height, above):  # type: ignore[no-untyped-def]
     """Drop levels wholly under others within the robot's height, in place: treads hide what is inside a staircase."""
     kept = 0
@@ -300,7 +300,7 @@ def _bury(levels, low, high, cover, height, above):  # type: ignore[no-untyped-d
     return kept
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _join_steps(levels, low, high, cover, step, rise):  # type: ignore[no-untyped-def]
     """Join levels one step apart into one floor that spans both, in place."""
     kept = 0
@@ -314,7 +314,7 @@ def _join_steps(levels, low, high, cover, step, rise):  # type: ignore[no-untype
     return min(levels, kept + 1)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _find_floors(start, bottom, top, box, kind, step, height, rise):  # type: ignore[no-untyped-def]
     """The floors of every column that are not wholly covered by obstacles: the arrays of Surfaces."""
     columns = len(start) - 1
@@ -367,7 +367,7 @@ def _find_floors(start, bottom, top, box, kind, step, height, rise):  # type: ig
             obstacle[:nodes].copy(), shelter[:nodes].copy(), raised[:nodes].copy())
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _best_link(node, other_column, direction, start, low, high, floor, reach, crack):  # type: ignore[no-untyped-def]
     axis, positive = direction % 2, direction < 2
     best, found = reach, -1
@@ -381,7 +381,7 @@ def _best_link(node, other_column, direction, start, low, high, floor, reach, cr
     return found
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _link(start, column, low, high, floor, nx, ny, reach, crack):  # type: ignore[no-untyped-def]
     """Neighbours whose heights lie within `reach`; a link exists only if it is the best for both of its ends."""
     links = np.full((len(low), 4), -1, np.int32)

@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from sim_envs.compiled import kernel
 from sim_envs.mesh import Light, SceneMesh
 from sim_envs.raycaster import EmbreeMesh
 from sim_envs.shading import corner_colours, face_normals, material_textures
@@ -153,7 +153,7 @@ def cosine_fan(count: int) -> np.ndarray:
     return np.column_stack([radius * np.cos(angle), radius * np.sin(angle), np.sqrt(1.0 - radius**2)])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _fan_rays(points: np.ndarray, normals: np.ndarray, fan: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The fan's rays at every point, turned to its normal: origins and directions [K x count, 3] float32."""
     count = fan.shape[0]
@@ -175,7 +175,7 @@ def _fan_rays(points: np.ndarray, normals: np.ndarray, fan: np.ndarray) -> tuple
     return origins, directions
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _gather(
     face: np.ndarray, distance: np.ndarray, directions: np.ndarray, count: int, colour: np.ndarray, glow: np.ndarray,
     normal: np.ndarray, reach: float, sky: float, up: float, light: np.ndarray, buried: np.ndarray,

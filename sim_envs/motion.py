@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from sim_envs.compiled import kernel
 from sim_envs.freespace import HALF_DIAGONAL, SLACK, is_clear, neighbour, to_border
 
 LEVEL_REACH = 0.25  # m, a point this far above or below a floor is taken to stand on it
@@ -17,7 +17,7 @@ _CARRY = 0.15  # cells, what distances carried from cell to cell overestimate
 _MARGIN = 1e-5  # m kept beyond the radius after sliding, so that rounding never makes the robot touch
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def find_node(space, x, y, z, reach):  # type: ignore[no-untyped-def]
     """The node under a point whose floor is nearest in height, at most `reach` above or below; -1 = none."""
     i, j = math.floor(x / space.cell), math.floor(y / space.cell)
@@ -32,12 +32,12 @@ def find_node(space, x, y, z, reach):  # type: ignore[no-untyped-def]
     return found
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def is_navigable(space, node, x, y):  # type: ignore[no-untyped-def]
     return node >= 0 and space.component[node] >= 0 and is_clear(space, node, x, y)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def height_at(space, node, x, y):  # type: ignore[no-untyped-def]
     """Height of the floor: bilinear between the middles of cells, within the cell's own range."""
     low, high = space.low[node], space.high[node]
@@ -58,7 +58,7 @@ def height_at(space, node, x, y):  # type: ignore[no-untyped-def]
     return min(max(z, low), high)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def walk(space, node, x, y, to_x, to_y):  # type: ignore[no-untyped-def]
     """The node at the end of a straight line, followed from cell to cell over linked floor; -1 where it ends."""
     i, j = space.column[node] % space.nx, space.column[node] // space.nx
@@ -82,7 +82,7 @@ def walk(space, node, x, y, to_x, to_y):  # type: ignore[no-untyped-def]
     return node
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def nearest_border(space, node, x, y):  # type: ignore[no-untyped-def]
     """(distance, unit direction away from it) of the nearest border listed near the radius; inf when none is."""
     best, found = np.inf, -1
@@ -98,14 +98,14 @@ def nearest_border(space, node, x, y):  # type: ignore[no-untyped-def]
     return best, u / best, v / best
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _to_middle(space, node, x, y):  # type: ignore[no-untyped-def]
     u = x - (space.column[node] % space.nx + 0.5) * space.cell
     v = y - (space.column[node] // space.nx + 0.5) * space.cell
     return math.sqrt(u * u + v * v)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def clearance_at(space, node, x, y):  # type: ignore[no-untyped-def]
     """Metres around a point that surely hold no border: exact about the radius, elsewhere up to 0.8 cells too few."""
     best = np.float64(0.0)
@@ -123,7 +123,7 @@ def clearance_at(space, node, x, y):  # type: ignore[no-untyped-def]
     return max(best, min(listed, space.radius + HALF_DIAGONAL * space.cell - _to_middle(space, node, x, y)))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def visible(space, node, x, y, to_x, to_y):  # type: ignore[no-untyped-def]
     """The node at the end of a straight line that is navigable all along, else -1; its start has to be."""
     length = math.sqrt((to_x - x) ** 2 + (to_y - y) ** 2)
@@ -146,7 +146,7 @@ def visible(space, node, x, y, to_x, to_y):  # type: ignore[no-untyped-def]
     return node
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _settle(space, node, x, y, to_x, to_y):  # type: ignore[no-untyped-def]
     """Go to a point less than half a radius away, pushed out of what it touches: (node or -1, x, y)."""
     here_x, here_y = to_x, to_y
@@ -167,7 +167,7 @@ def _settle(space, node, x, y, to_x, to_y):  # type: ignore[no-untyped-def]
     return -1, x, y
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def advance(space, node, x, y, to_x, to_y):  # type: ignore[no-untyped-def]
     """Move from a navigable point along a line, sliding where it is blocked: (node, x, y, contact)."""
     there = visible(space, node, x, y, to_x, to_y)
@@ -190,7 +190,7 @@ def advance(space, node, x, y, to_x, to_y):  # type: ignore[no-untyped-def]
     return node, x, y, True
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def nearest_navigable(space, x, y, z, reach):  # type: ignore[no-untyped-def]
     """(node or -1, x, y) of the navigable point nearest to a point; a metre of height counts as two."""
     here = find_node(space, x, y, z, LEVEL_REACH)

@@ -6,10 +6,10 @@ import math
 from collections import OrderedDict
 
 import numpy as np
-from numba import njit
 
 from nav_foundation.geometry import path_length
 from nav_foundation.robot import Footprint
+from sim_envs.compiled import kernel
 from sim_envs.freespace import build_freespace, is_clear
 from sim_envs.geodesics import DistanceField
 from sim_envs.heightfield import build_surfaces
@@ -167,7 +167,7 @@ def _points(points: np.ndarray, name: str) -> np.ndarray:
     return array
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _try_step(space, x, y, z, to_x, to_y):  # type: ignore[no-untyped-def]
     node, x, y = nearest_navigable(space, x, y, z, START_REACH)
     if node < 0:
@@ -176,7 +176,7 @@ def _try_step(space, x, y, z, to_x, to_y):  # type: ignore[no-untyped-def]
     return True, x, y, height_at(space, node, x, y), contact
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _snap_all(space, points):  # type: ignore[no-untyped-def]
     """The navigable points nearest to points [N, 3]: their nodes [N], -1 = none within reach, and x, y [N, 2]."""
     nodes, places = np.empty(len(points), np.int64), np.empty((len(points), 2))
@@ -186,7 +186,7 @@ def _snap_all(space, points):  # type: ignore[no-untyped-def]
     return nodes, places
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _clearances(space, points):  # type: ignore[no-untyped-def]
     found = np.zeros(len(points))
     for k in range(len(points)):
@@ -196,7 +196,7 @@ def _clearances(space, points):  # type: ignore[no-untyped-def]
     return found
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _components(space, points):  # type: ignore[no-untyped-def]
     found = np.full(len(points), -1, np.int32)
     for k in range(len(points)):
@@ -206,7 +206,7 @@ def _components(space, points):  # type: ignore[no-untyped-def]
     return found
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _draw(space, occupied, x0, y0, resolution, columns, rows):  # type: ignore[no-untyped-def]
     """The grid of a TopDown whose corner lies at (x0, y0) of the grid."""
     grid, half = np.full((rows, columns), _OUTSIDE, np.uint8), resolution / 2

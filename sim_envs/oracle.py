@@ -17,6 +17,7 @@ HORIZON = 8  # waypoints of a plan, one per frame
 MARGIN = 0.10  # m kept from obstacles beyond the robot's radius, where there is room
 OFF_PATH = 0.3  # m from the planned way at which a new one is made
 ARRIVED = 0.15  # m to the end of the way
+UNDERFOOT = 0.4  # m around the robot where looking for something unseen leads nowhere
 FACING = math.radians(20)  # rad, when the goal has a heading
 _SPACING = 0.1  # m between the points of the way
 
@@ -73,10 +74,12 @@ class OraclePolicy:
         world = self._world
         if world.episode.task != "explore":
             return world.episode.goals
-        unseen = world.coverage.frontier
-        if not len(unseen):
-            return world.pose.position[None]
-        return np.column_stack([unseen, np.full(len(unseen), world.pose.z)])
+        here = world.pose.position
+        for unseen in (world.coverage.frontier, world.coverage.unseen):
+            away = unseen[np.linalg.norm(unseen - here[:2], axis=1) > UNDERFOOT]
+            if len(away):
+                return np.column_stack([away, np.full(len(away), here[2])])
+        return here[None]
 
     def _final_yaw(self) -> float | None:
         episode = self._world.episode

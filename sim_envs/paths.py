@@ -5,20 +5,20 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from sim_envs.compiled import kernel
 from sim_envs.motion import height_at, visible, walk
 
 _CHOPS = 2  # rounds of corner cutting; each quarters what an arc is overestimated by
 _GAIN = 1e-3  # least part of the length worth another round
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _sees(space, nodes, points, a, b):  # type: ignore[no-untyped-def]
     return visible(space, nodes[a], points[a, 0], points[a, 1], points[b, 0], points[b, 1]) == nodes[b]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _length(points, count):  # type: ignore[no-untyped-def]
     total = 0.0
     for k in range(1, count):
@@ -26,7 +26,7 @@ def _length(points, count):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _leap(space, nodes, points, count):  # type: ignore[no-untyped-def]
     """Keep only corners, in place: from each, leap to the farthest point in sight. Returns how many are left."""
     kept = at = 0
@@ -46,7 +46,7 @@ def _leap(space, nodes, points, count):  # type: ignore[no-untyped-def]
     return kept + 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _pull(space, nodes, points, k, along, other):  # type: ignore[no-untyped-def]
     """Move corner k along its straight piece to point `along`, as far as point `other` stays in sight: never longer."""
     x, y = points[k]
@@ -63,7 +63,7 @@ def _pull(space, nodes, points, k, along, other):  # type: ignore[no-untyped-def
             blocked = part
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _tighten(space, nodes, points, count):  # type: ignore[no-untyped-def]
     """One pass over the corners: drop those not needed, pull the others. Returns how many are left."""
     k = 1
@@ -79,7 +79,7 @@ def _tighten(space, nodes, points, count):  # type: ignore[no-untyped-def]
     return count
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _chop(space, nodes, points, count):  # type: ignore[no-untyped-def]
     """Cut every corner that can be cut into two: the way around a round robot's corner is an arc."""
     new_nodes, new_points = np.empty(2 * count, np.int64), np.empty((2 * count, 2))
@@ -109,7 +109,7 @@ def _chop(space, nodes, points, count):  # type: ignore[no-untyped-def]
     return new_nodes[:size + 1], new_points[:size + 1]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def straighten(space, nodes, points):  # type: ignore[no-untyped-def]
     """Pull a path taut. It is nodes [K] and points [K, 2] in grid metres, each in sight of the next."""
     count = _leap(space, nodes, points, len(nodes))
@@ -131,7 +131,7 @@ def straighten(space, nodes, points):  # type: ignore[no-untyped-def]
     return nodes, points
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _heights(space, node, x, y, to_x, to_y):  # type: ignore[no-untyped-def]
     """Heights of the floor along a segment, both ends included, about a cell apart."""
     pieces = max(int(math.ceil(math.hypot(to_x - x, to_y - y) / space.cell)), 1)
@@ -145,7 +145,7 @@ def _heights(space, node, x, y, to_x, to_y):  # type: ignore[no-untyped-def]
     return heights
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def follow_floor(space, nodes, points, ripple):  # type: ignore[no-untyped-def]
     """[K, 3] the path with heights, and further points where the floor departs over `ripple` m from a straight line."""
     path, size = np.empty((64, 3)), 0

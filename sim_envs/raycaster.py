@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 from embreex import mesh_construction, rtcore_scene
-from numba import njit
 
 from nav_foundation.camera import camera_rotation, rays
 from nav_foundation.robot import CameraSpec
+from sim_envs.compiled import kernel
 from sim_envs.simulator import Pose
 
 FAR = np.float32(1e6)  # m, further than anything
@@ -95,7 +95,7 @@ def world_rays(view: View, pose: Pose) -> tuple[np.ndarray, np.ndarray]:
     return origin, _turn(view.directions, c, s)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _turn(directions: np.ndarray, c: float, s: float) -> np.ndarray:
     turned = np.empty(directions.shape, np.float32)
     for i in range(directions.shape[0]):

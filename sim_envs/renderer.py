@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numba import njit
 
 from nav_foundation.robot import CameraSpec
 from sim_envs import shading
+from sim_envs.compiled import kernel
 from sim_envs.lighting import bake, prepare
 from sim_envs.mesh import Light, SceneMesh
 from sim_envs.raycaster import FAR, EmbreeMesh, Hits, View, world_rays
@@ -152,7 +152,7 @@ class Renderer:
         return distance
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _rays_near(directions: np.ndarray, distance: np.ndarray, centre: np.ndarray, radius: float) -> np.ndarray:
     """Indices of rays that enter the ball around `centre` (relative to their origin) before they hit something."""
     square = centre[0] ** 2 + centre[1] ** 2 + centre[2] ** 2

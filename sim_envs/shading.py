@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from sim_envs.compiled import kernel
 from sim_envs.mesh import Light, SceneMesh
 from sim_envs.texture_atlas import WHITE, TextureAtlas, build_atlas, linear_to_srgb, srgb_to_linear
 
@@ -118,7 +118,7 @@ def sky_colours(light: Light) -> np.ndarray:
     return np.array([light.sky_horizon, light.sky_top], np.float32) * np.float32(255.0)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def hit_distances(
     face: np.ndarray, rough: np.ndarray, directions: np.ndarray, origin: np.ndarray, records: np.ndarray,
 ) -> np.ndarray:
@@ -141,7 +141,7 @@ def hit_distances(
     return distance
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def sunny_points(
     face: np.ndarray, distance: np.ndarray, directions: np.ndarray, origin: np.ndarray, records: np.ndarray,
     bias: float,
@@ -161,7 +161,7 @@ def sunny_points(
     return index[:count], points[:count]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def shade_hits(
     face: np.ndarray, hit_u: np.ndarray, hit_v: np.ndarray, distance: np.ndarray, lit: np.ndarray,
     directions: np.ndarray, origin: np.ndarray, spread: np.ndarray, pixel: np.ndarray, records: np.ndarray,
@@ -188,7 +188,7 @@ def shade_hits(
             rgb[out, k] = _encode(albedo * light, gamma)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _surface_texture(
     texels: np.ndarray, levels: np.ndarray, records: np.ndarray, f: int, directions: np.ndarray, i: int,
     origin: np.ndarray, distance: float, width: float,
@@ -224,7 +224,7 @@ def _surface_texture(
     return red * share, green * share, blue * share
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _trilinear(
     texels: np.ndarray, levels: np.ndarray, texture: int, u: float, v: float, footprint: float,
 ) -> tuple[np.float32, np.float32, np.float32]:
@@ -243,7 +243,7 @@ def _trilinear(
     return _decode(red), _decode(green), _decode(blue)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _bilinear(
     texels: np.ndarray, levels: np.ndarray, texture: int, level: int, u: float, v: float,
 ) -> tuple[np.float32, np.float32, np.float32]:
@@ -269,21 +269,21 @@ def _bilinear(
     return red, green, blue
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _decode(value: np.float32) -> np.float32:
     """sRGB 0..255 to linear light 0..1, by a cubic that is good to half a level."""
     value = value * np.float32(1.0 / 255.0)
     return value * (value * (value * np.float32(0.305306011) + np.float32(0.682171111)) + np.float32(0.012522878))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _encode(value: np.float32, gamma: np.ndarray) -> np.uint8:
     """Linear light to sRGB by table."""
     clipped = min(max(value, np.float32(0.0)), np.float32(1.0))
     return gamma[np.int64(clipped * np.float32(gamma.shape[0] - 1) + np.float32(0.5))]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def shade_sky(face: np.ndarray, directions: np.ndarray, sky: np.ndarray, rgb: np.ndarray) -> None:
     """Write the sky's colour where a ray hit nothing, darker below the horizon, where the scene just ends.
 
@@ -299,7 +299,7 @@ def shade_sky(face: np.ndarray, directions: np.ndarray, sky: np.ndarray, rgb: np
             rgb[i, k] = np.uint8(haze * (sky[0, k] + up * (sky[1, k] - sky[0, k])) + np.float32(0.5))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def write_depth(
     face: np.ndarray, distance: np.ndarray, along_axis: np.ndarray, pixel: np.ndarray, depth: np.ndarray,
 ) -> None:
@@ -308,7 +308,7 @@ def write_depth(
             depth[pixel[i]] = distance[i] * along_axis[pixel[i]]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def write_instances(face: np.ndarray, instance: np.ndarray, pixel: np.ndarray, semantic: np.ndarray) -> None:
     for i in range(face.shape[0]):
         if face[i] >= 0:
