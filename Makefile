@@ -13,7 +13,7 @@ help:
 	@echo "make demo     watch policies navigate unseen houses: a table, a report page and a video under runs/demo"
 	@echo "make test     lint, types and every test"
 	@echo "make lint     ruff and mypy alone"
-	@echo "make format   let ruff mend what it can"
+	@echo "make format   let ruff sort imports and mend what it can"
 	@echo "make bench    frames and steps per second of the simulator on this machine"
 	@echo "make clean    remove caches and build folders; runs/ and .venv stay"
 
@@ -54,7 +54,6 @@ lint: setup
 
 format: setup
 	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
 
 bench: setup
 	$(BIN)/python benchmarks/simulator.py
