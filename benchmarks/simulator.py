@@ -28,11 +28,11 @@ if str(ROOT) not in sys.path:  # also runs where the package is not installed
     sys.path.insert(0, str(ROOT))
 
 from nav_foundation.robot import CameraSpec, Footprint, load_robot  # noqa: E402
-from sim_envs.embedded import EmbeddedSimulator  # noqa: E402
+from sim_envs.embedded.renderer import Renderer  # noqa: E402
+from sim_envs.embedded.simulator import EmbeddedSimulator  # noqa: E402
+from sim_envs.embedded.tessellation import tessellate  # noqa: E402
 from sim_envs.mesh import SceneMesh  # noqa: E402
-from sim_envs.renderer import Renderer  # noqa: E402
 from sim_envs.simulator import Pose, SceneRef  # noqa: E402
-from sim_envs.tessellation import tessellate  # noqa: E402
 
 REPETITIONS = 7
 FOOTPRINT = Footprint(radius=0.18, height=0.4)
@@ -75,7 +75,7 @@ def camera(width: int, height: int) -> CameraSpec:
 
 def furnished_house() -> tuple[SceneRef, SceneMesh]:
     """The first house with enough triangles."""
-    from sim_envs.scenes.house import build_house
+    from sim_envs.scenes.houses.house import build_house
 
     for seed in range(500):
         mesh = build_house(seed)
@@ -214,7 +214,7 @@ def measure_city() -> list[Row]:
 def city_alone() -> None:
     import resource
 
-    from sim_envs.embedded import build_mesh
+    from sim_envs.embedded.simulator import build_mesh
 
     simulator, rng = EmbeddedSimulator(), np.random.default_rng(0)
     robot = load_robot("jackal")

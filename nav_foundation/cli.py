@@ -146,7 +146,7 @@ def _settings(options: argparse.Namespace) -> Any:
     import dataclasses
 
     from nav_foundation.config import from_mapping
-    from sim_envs.evaluation_settings import EvaluationSettings
+    from sim_envs.evaluation.settings import EvaluationSettings
 
     names = [field.name for field in dataclasses.fields(EvaluationSettings)]
     given = {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
@@ -164,9 +164,9 @@ def _settings(options: argparse.Namespace) -> Any:
 
 
 def _eval(options: argparse.Namespace) -> None:
-    from sim_envs.evaluation import evaluate
-    from sim_envs.results import make_folder, write_json
-    from sim_envs.tables import metrics_table
+    from sim_envs.evaluation.evaluate import evaluate
+    from sim_envs.evaluation.results import make_folder, write_json
+    from sim_envs.evaluation.tables import metrics_table
 
     settings, workers = _settings(options), _workers(options)
     results: Path | None = options.json or (options.report and options.report / "results.json")
@@ -185,7 +185,7 @@ def _eval(options: argparse.Namespace) -> None:
         write_json(results, evaluation.as_json())
         print(f"results: {results}, {results.with_suffix('.jsonl')}")
     if options.report is not None:
-        from sim_envs.report import report_evaluation
+        from sim_envs.evaluation.report import report_evaluation
 
         print(f"report: {report_evaluation(evaluation, options.report, workers)}")
 
@@ -212,7 +212,7 @@ def _add_demo(verbs: Any) -> None:
 
 
 def _demo(options: argparse.Namespace) -> None:
-    from sim_envs.demo import run_demo
+    from sim_envs.evaluation.demo import run_demo
 
     run_demo(options.out, options.seed, _workers(options))
 
@@ -229,8 +229,8 @@ p is that of an exact two-sided sign test over episodes; for success this is McN
 
 
 def _compare(options: argparse.Namespace) -> None:
-    from sim_envs.results import compare_files, write_json
-    from sim_envs.tables import comparison_table
+    from sim_envs.evaluation.results import compare_files, write_json
+    from sim_envs.evaluation.tables import comparison_table
 
     differences, only_a, only_b = compare_files(options.a, options.b)
     print(comparison_table(differences, options.a.stem, options.b.stem))
@@ -266,7 +266,7 @@ def _add_episodes(verbs: Any) -> None:
 
 
 def _episodes_generate(options: argparse.Namespace) -> None:
-    from sim_envs.episode_sets import make_episodes
+    from sim_envs.evaluation.episode_sets import make_episodes
 
     if not options.out.name.endswith(".json.gz"):
         raise ValueError(f"--out {options.out}: end the name in .json.gz")
@@ -274,8 +274,8 @@ def _episodes_generate(options: argparse.Namespace) -> None:
 
 
 def _episodes_show(options: argparse.Namespace) -> None:
-    from sim_envs.episode_sets import describe
-    from sim_envs.results import write_json
+    from sim_envs.evaluation.episode_sets import describe
+    from sim_envs.evaluation.results import write_json
 
     text, numbers = describe(options.file, options.task, options.scenes_dir, options.limit)
     print(text)
@@ -298,7 +298,7 @@ def _add_robots(verbs: Any) -> None:
 
 def _robots_list(options: argparse.Namespace) -> None:
     from nav_foundation.robot import load_robot, shipped_robots
-    from sim_envs.tables import table
+    from sim_envs.evaluation.tables import table
 
     robots = [load_robot(name) for name in shipped_robots()]
     print(table(

@@ -13,8 +13,8 @@ import pytest
 from nav_foundation.robot import Footprint
 from sim_envs.mesh import SceneMesh
 from sim_envs.navigation import Navigation
-from sim_envs.scenes.city import build_city
-from sim_envs.scenes.city_plan import draw_plan
+from sim_envs.scenes.cities.city import build_city
+from sim_envs.scenes.cities.plan import draw_plan
 from sim_envs.scenes.people import GAIT_PHASES, person_mesh
 from sim_envs.simulator import Instance, Mover, Pose, SceneError
 

@@ -14,7 +14,7 @@ from walled_room import write_walled_room
 
 import nav_foundation
 from nav_foundation.cli import main
-from sim_envs.evaluation_settings import EvaluationSettings
+from sim_envs.evaluation.settings import EvaluationSettings
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -116,7 +116,7 @@ def test_options_and_settings_files_give_the_same_object(
         asked.append((settings, more))
         raise ValueError("enough")
 
-    monkeypatch.setattr("sim_envs.evaluation.evaluate", stand_in)
+    monkeypatch.setattr("sim_envs.evaluation.evaluate.evaluate", stand_in)
     text = "--policy bearing --task point-goal --distance 2-7.5 --scenes city --robot jackal --noise on --people 3"
     options = [*text.split(), "--split", "val", "--episodes", "12", "--seed", "5"]
     run(capsys, "eval", *options, "--workers", "3", "--json", str(tmp_path / "r.json"), "--overwrite")

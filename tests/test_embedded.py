@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from nav_foundation.robot import CameraSpec, Footprint
-from sim_envs import embedded
-from sim_envs.embedded import MOVER, EmbeddedSimulator, _until_contact
+from sim_envs.embedded import simulator as embedded
+from sim_envs.embedded.simulator import MOVER, EmbeddedSimulator, _until_contact
 from sim_envs.mesh import SceneMesh
 from sim_envs.simulator import Mover, Pose, SceneError, SceneRef, SimulatorError
 from tests import room_scenes

@@ -15,8 +15,8 @@ from scipy import ndimage
 from nav_foundation.robot import load_robot
 from sim_envs.mesh import SceneMesh
 from sim_envs.navigation import Navigation
-from sim_envs.scenes.house import build_house
-from sim_envs.scenes.house_plan import plan_house
+from sim_envs.scenes.houses.house import build_house
+from sim_envs.scenes.houses.plan import plan_house
 
 SEEDS = tuple(range(30))
 CELL = 0.04  # m, of the occupancy grid below
@@ -44,7 +44,7 @@ def digest(mesh: SceneMesh) -> str:
 
 def test_one_seed_gives_the_same_bits_in_any_process(houses: dict[int, SceneMesh]) -> None:
     script = (
-        "from tests.test_houses import digest; from sim_envs.scenes.house import build_house; "
+        "from tests.test_houses import digest; from sim_envs.scenes.houses.house import build_house; "
         "print(digest(build_house(4)))"
     )
     other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)

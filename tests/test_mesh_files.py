@@ -15,9 +15,9 @@ from trimesh.visual.material import PBRMaterial, SimpleMaterial
 
 from nav_foundation.robot import CameraSpec
 from sim_envs.embedded import EmbeddedSimulator
+from sim_envs.embedded.renderer import Renderer
 from sim_envs.habitat_frame import from_habitat, to_habitat, yaw_from_habitat, yaw_to_habitat
 from sim_envs.mesh import SceneMesh
-from sim_envs.renderer import Renderer
 from sim_envs.scenes.files import category_of, load_mesh_file
 from sim_envs.simulator import Pose, SceneError
 

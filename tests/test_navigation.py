@@ -351,7 +351,7 @@ def test_bad_points_are_refused(bad: np.ndarray) -> None:
 
 
 def test_a_large_scene_gets_a_coarser_grid(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sim_envs.heightfield.MAX_CELLS", 10_000)
+    monkeypatch.setattr("sim_envs.navigation.heightfield.MAX_CELLS", 10_000)
     nav = navigation(floor(0, 0, 30, 30), SMALL, 0.05)
     assert 0.3 < nav.cell < 0.5 and nav.navigable_area == pytest.approx(29.6**2, rel=0.03)
 

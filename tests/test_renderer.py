@@ -17,12 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nav_foundation.robot import CameraSpec
+from sim_envs.embedded.raycaster import EmbreeMesh
+from sim_envs.embedded.renderer import Renderer
+from sim_envs.embedded.tessellation import tessellate
+from sim_envs.embedded.texture_atlas import build_atlas, linear_to_srgb, srgb_to_linear
 from sim_envs.mesh import Light, Material, SceneMesh
-from sim_envs.raycaster import EmbreeMesh
-from sim_envs.renderer import Renderer
 from sim_envs.simulator import Frames, Pose
-from sim_envs.tessellation import tessellate
-from sim_envs.texture_atlas import build_atlas, linear_to_srgb, srgb_to_linear
 from tests import room_scenes
 from tests.room_scenes import BLOCK, FLOOR, LOWER, TABLE, UPPER, WALLS
 

@@ -15,13 +15,13 @@ import pytest
 from walled_room import write_walled_room
 
 from nav_foundation.robot import CameraSpec, load_robot
-from sim_envs import recording as recording_module
-from sim_envs.drawing import DRIVEN, GOAL, MapFrame, draw_map, frame_of
-from sim_envs.evaluation import EpisodeRunner, EpisodeSource, Evaluation, record_of
-from sim_envs.evaluation_settings import EvaluationSettings
-from sim_envs.recording import VIEW, Recording, decode, record_episode, view_camera
-from sim_envs.report import Section, film_strip, telling_episodes, write_report
-from sim_envs.video import HEIGHT, HOLD, WIDTH, pictures
+from sim_envs.evaluation import recording as recording_module
+from sim_envs.evaluation.drawing import DRIVEN, GOAL, MapFrame, draw_map, frame_of
+from sim_envs.evaluation.evaluate import EpisodeRunner, EpisodeSource, Evaluation, record_of
+from sim_envs.evaluation.recording import VIEW, Recording, decode, record_episode, view_camera
+from sim_envs.evaluation.report import Section, film_strip, telling_episodes, write_report
+from sim_envs.evaluation.settings import EvaluationSettings
+from sim_envs.evaluation.video import HEIGHT, HOLD, WIDTH, pictures
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""Running policies on many episodes, and showing what came of it."""
