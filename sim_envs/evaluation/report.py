@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,12 +58,16 @@ def telling_episodes(records: Sequence[Record], count: int) -> list[int]:
 
 
 def write_report(folder: Path, title: str, sections: Sequence[Section]) -> Path:
-    """`report.html`, `video.mp4` and `pictures/` with every shown map and film strip."""
+    """`report.html`, `video.mp4`, `pictures/` with every shown map and film strip; where rerun is, `drives.rrd`."""
     make_folder(folder)
     recordings = [recording for section in sections for recording in section.recordings]
     video = folder / "video.mp4"
     write_video(video, recordings)
     _save_pictures(folder / "pictures", recordings)
+    if importlib.util.find_spec("rerun"):  # the extra `viz`
+        from sim_envs.evaluation.rerun_log import write_rerun
+
+        write_rerun(folder / "drives.rrd", recordings)
     parts = [_overview(sections)] if len(sections) > 1 else []
     parts.append(_video(video))
     parts.extend(_section(section, number) for number, section in enumerate(sections))
@@ -112,7 +117,7 @@ def _overview(sections: Sequence[Section]) -> str:
         f"<th>{name}</th>"
         for name in ("policy", "task", "where", "episodes", "success", "SPL", "SoftSPL", "collisions")
     )
-    return f'<section><h2>Overview</h2><div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>' + "".join(
+    return f'<section><h2>Overview</h2><div class="scroll"><table class="overview"><thead><tr>{head}</tr></thead><tbody>' + "".join(
         rows) + "</tbody></table></div></section>"
 
 
@@ -159,7 +164,7 @@ def _episode(recording: Recording) -> str:
     score, episode = recording.score, recording.episode
     verdict = '<span class="good">success</span>' if score.success else '<span class="bad">failed</span>'
     facts = [f"SPL {score.spl:.2f}", f"{score.path_length:.1f} m driven, shortest {recording.trace.shortest:.1f} m",
-             f"{score.time:.0f} s", f"{score.collisions} collisions"]
+             f"{score.time:.0f} s", f"{score.collisions} collision{'' if score.collisions == 1 else 's'}"]
     if score.distance_to_goal is not None:
         facts.insert(1, f"stopped {score.distance_to_goal:.2f} m from the goal")
     if score.ndtw is not None:

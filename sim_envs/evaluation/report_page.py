@@ -46,7 +46,7 @@ video { width: 100%; display: block; background: #000; }
 .scroll { overflow: auto; max-height: 560px; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 14px; }
 th, td { padding: 7px 12px; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
-th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; }
+th:nth-child(-n+2), td:nth-child(-n+2), .overview :nth-child(3) { text-align: left; }
 th { position: sticky; top: 0; background: var(--card); font-weight: 600; color: var(--quiet); }
 .sortable th { cursor: pointer; user-select: none; }
 .sortable th:hover { color: var(--ink); }
@@ -63,7 +63,7 @@ summary { cursor: pointer; margin: 6px 0 10px; font-weight: 600; }
 <div class="quiet">nav_foundation @VERSION@</div>
 <div class="legend quiet"><span><i style="background:#2563eb"></i>driven</span>
 <span><i style="background:#2ea05a"></i>shortest way, or the way described</span>
-<span><i style="background:#dc3c32"></i>goal</span><span><i style="background:#141418"></i>start</span></div>
+<span><i style="background:#dc3c32"></i>goal</span><span><i style="background:#141418;outline:1px solid var(--quiet)"></i>start</span></div>
 @BODY@
 <script>
 document.querySelectorAll("table.sortable th").forEach(head => head.addEventListener("click", () => {
