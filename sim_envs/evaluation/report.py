@@ -117,8 +117,8 @@ def _overview(sections: Sequence[Section]) -> str:
         f"<th>{name}</th>"
         for name in ("policy", "task", "where", "episodes", "success", "SPL", "SoftSPL", "collisions")
     )
-    return f'<section><h2>Overview</h2><div class="scroll"><table class="overview"><thead><tr>{head}</tr></thead><tbody>' + "".join(
-        rows) + "</tbody></table></div></section>"
+    body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
+    return f'<section><h2>Overview</h2><div class="scroll"><table class="overview">{body}</table></div></section>'
 
 
 def _with_interval(estimate: Estimate | None) -> str:

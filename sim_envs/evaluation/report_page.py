@@ -53,6 +53,7 @@ th { position: sticky; top: 0; background: var(--card); font-weight: 600; color:
 tbody tr:last-child td { border-bottom: 0; }
 summary { cursor: pointer; margin: 6px 0 10px; font-weight: 600; }
 .legend { display: flex; flex-wrap: wrap; gap: 6px 18px; margin: 10px 0 0; }
+.legend .start { background: #141418; outline: 1px solid var(--quiet); }
 .legend i { display: inline-block; width: 18px; height: 4px; border-radius: 2px; margin-right: 6px;
   vertical-align: 3px; }
 @media (max-width: 760px) { article { grid-template-columns: 1fr; } }
@@ -63,7 +64,7 @@ summary { cursor: pointer; margin: 6px 0 10px; font-weight: 600; }
 <div class="quiet">nav_foundation @VERSION@</div>
 <div class="legend quiet"><span><i style="background:#2563eb"></i>driven</span>
 <span><i style="background:#2ea05a"></i>shortest way, or the way described</span>
-<span><i style="background:#dc3c32"></i>goal</span><span><i style="background:#141418;outline:1px solid var(--quiet)"></i>start</span></div>
+<span><i style="background:#dc3c32"></i>goal</span><span><i class="start"></i>start</span></div>
 @BODY@
 <script>
 document.querySelectorAll("table.sortable th").forEach(head => head.addEventListener("click", () => {
