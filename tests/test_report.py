@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from sim_envs.evaluation.drawing import DRIVEN, GOAL, MapFrame, draw_map, frame_
 from sim_envs.evaluation.evaluate import EpisodeRunner, EpisodeSource, Evaluation, record_of
 from sim_envs.evaluation.recording import VIEW, Recording, decode, record_episode, view_camera
 from sim_envs.evaluation.report import Section, film_strip, telling_episodes, write_report
+from sim_envs.evaluation.rerun_log import write_rerun
 from sim_envs.evaluation.settings import EvaluationSettings
 from sim_envs.evaluation.video import HEIGHT, HOLD, WIDTH, pictures
 
@@ -132,6 +135,16 @@ def test_report_is_one_page_that_needs_nothing_else(
         stream = container.streams.video[0]
         assert (stream.width, stream.height) == (WIDTH, HEIGHT)
     assert decoded == 2 * (len(clip.views) + HOLD)
+
+
+def test_reruns_own_tool_finds_every_view(clip: Recording, tmp_path: Path) -> None:
+    write_rerun(tmp_path / "drives.rrd", [clip])
+    tool = Path(sys.executable).with_name("rerun")
+    subprocess.run([tool, "rrd", "verify", tmp_path / "drives.rrd"], check=True, capture_output=True)
+    printed = subprocess.run(
+        [tool, "rrd", "print", tmp_path / "drives.rrd"], check=True, capture_output=True, text=True
+    ).stdout
+    assert sum(map(int, re.findall(r"with (\d+) rows.*/sensed ", printed))) == len(clip.views), printed
 
 
 def test_film_strip_is_in_the_order_of_the_drive(recording: Recording) -> None:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from nav_foundation.camera import horizontal_fov
 from nav_foundation.geometry import from_frame
 from nav_foundation.robot import CameraSpec, RobotSpec
 from nav_foundation.types import ImageGoal, Observation, Plan
@@ -124,11 +125,9 @@ class Recorder:
 def view_camera(camera: CameraSpec) -> CameraSpec:
     """A clear pinhole view from where the robot's camera is, wide enough for a person to find their way."""
     width, height = VIEW
-    fx = camera.intrinsics[0]
-    half = camera.width / 2 / fx if camera.distortion == "equidistant" else math.atan(camera.width / 2 / fx)
     return CameraSpec(
         width, height, camera.mount_height, camera.pitch, camera.mount_forward,
-        hfov_deg=min(max(math.degrees(2 * half), 70.0), 100.0),
+        hfov_deg=min(max(math.degrees(horizontal_fov(camera)), 70.0), 100.0),
     )
 
 
