@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -173,6 +172,8 @@ def _eval(options: argparse.Namespace) -> None:
     if results is not None:
         if results.is_dir():
             raise ValueError(f"--json {results} is a folder: name a file")
+        if results.suffix == ".jsonl":
+            raise ValueError(f"--json {results}: end the name in .json, its episodes are kept in a .jsonl beside it")
         make_folder(results.parent)
     if options.report is not None:
         make_folder(options.report)
@@ -320,7 +321,9 @@ def _robots_show(options: argparse.Namespace) -> None:
     data["camera"] = {key: value for key, value in data["camera"].items() if value not in (None, [])}
     print(yaml.safe_dump(data, sort_keys=False), end="")
     if options.json is not None:
-        options.json.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+        from sim_envs.evaluation.results import write_json
+
+        write_json(options.json, data)
 
 
 # --- values of options --------------------------------------------------------------------------------------------

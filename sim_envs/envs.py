@@ -13,15 +13,16 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from nav_foundation.config import closest
 from nav_foundation.geometry import to_frame
 from nav_foundation.robot import RobotSpec, load_robot
 from nav_foundation.types import ImageGoal, InstructionGoal, ObjectGoal, Observation, PointGoal, Velocity
 from sim_envs.metrics import judge
 from sim_envs.rollout import trace_of
-from sim_envs.scenes.splits import scene_refs
+from sim_envs.scenes.splits import SPLITS, scene_refs
 from sim_envs.simulator import Pose, SceneRef, Simulator
 from sim_envs.tasks.episode import TASKS, Episode, TaskName
-from sim_envs.tasks.generate import generate_episode
+from sim_envs.tasks.generate import checked_variant, generate_episode
 from sim_envs.world import World, WorldSettings
 
 SUCCESS_REWARD = 2.5
@@ -59,7 +60,14 @@ class NavigationEnv(gym.Env[dict[str, Any], Any]):
             raise ValueError(f"unknown actions {actions!r}: use 'velocity' or 'discrete'")
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"unknown render_mode {render_mode!r}: use 'rgb_array' or None")
-        self.task, self.variant, self.distance = task, variant, distance
+        if split not in SPLITS:
+            raise ValueError(f"split {split!r} is not known{closest(str(split), SPLITS)}")
+        for name, value in (("scene_count", scene_count), ("episodes_per_scene", episodes_per_scene)):
+            if value < 1:
+                raise ValueError(f"{name} is {value}: give 1 or more")
+        if not scenes:
+            raise ValueError("scenes names none: give 'houses', 'city', or at least one scene")
+        self.task, self.variant, self.distance = task, checked_variant(task, variant), distance
         self.robot = robot if isinstance(robot, RobotSpec) else load_robot(robot)
         self.actions, self.render_mode = actions, render_mode
         self._scenes = (scenes, split, scene_count)
@@ -78,15 +86,16 @@ class NavigationEnv(gym.Env[dict[str, Any], Any]):
         super().reset(seed=seed)
         if seed is not None:
             self._scene = None
-        episode = (options or {}).get("episode") or self._draw_episode()
+        episode = self._asked_for(options or {}) or self._draw_episode()
         self._last = self.world.reset(episode)
         self._to_go = self._progress_measure()
         info: dict[str, Any] = {"episode": episode, "tour": self.world.tour}
         return self._observation(self._last), info
 
     def step(self, action: Any) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
-        assert self._last is not None, "call reset before step"
         world = self.world
+        if self._last is None or world.done:
+            raise gym.error.ResetNeeded("no episode is running: call reset before step")
         if self.actions == "discrete":
             self._step_discrete(action)
         else:
@@ -141,6 +150,18 @@ class NavigationEnv(gym.Env[dict[str, Any], Any]):
         else:
             turn = TURN_STEP if action == LEFT else -TURN_STEP
             world.move_to(Pose(pose.x, pose.y, pose.z, pose.yaw + turn), TURN_STEP / self.robot.max_angular_speed)
+
+    def _asked_for(self, options: dict[str, Any]) -> Episode | None:
+        unknown = next((key for key in options if key != "episode"), None)
+        if unknown is not None:
+            raise ValueError(f"reset option {unknown!r} is not known{closest(str(unknown), ('episode',))}")
+        episode = options.get("episode")
+        if episode is None:
+            return None
+        if not isinstance(episode, Episode) or episode.task != self.task:
+            what = episode.task if isinstance(episode, Episode) else type(episode).__name__
+            raise ValueError(f"reset option 'episode' is of {what}: give an Episode of {self.task}")
+        return episode
 
     def _draw_episode(self) -> Episode:
         if self._scene is None or self._scene_uses >= self._per_scene:

@@ -59,7 +59,7 @@ def judge(trace: Trace) -> Score:
     return Score(
         success=success,
         spl=success * efficiency,
-        soft_spl=None if exploring else _progress(_left(trace), trace.shortest) * efficiency,
+        soft_spl=None if exploring else _progress(trace) * efficiency,
         distance_to_goal=None if exploring else float(trace.distance_to_goal),
         path_length=driven,
         collisions=int(trace.contacts),
@@ -69,22 +69,21 @@ def judge(trace: Trace) -> Score:
     )
 
 
-def _left(trace: Trace) -> float:
-    """Metres still to drive, counted as `Trace.shortest` is: to the goal, or to where an object counts as reached."""
-    at_object = bool(trace.episode.object_ids)
-    return max(0.0, trace.distance_to_goal - trace.episode.success_radius) if at_object else trace.distance_to_goal
-
-
 def _efficiency(shortest: float, driven: float) -> float:
     longest = max(shortest, driven)
     return shortest / longest if longest > 0 else 1.0
 
 
-def _progress(left: float, shortest: float) -> float:
-    """0..1, the share of the shortest way that has been covered; going away counts as none."""
+def _progress(trace: Trace) -> float:
+    """0..1, the share of the distance at the start that is gone: to the goal, or to where an object counts as reached.
+
+    Both ends are measured alike, so that who stands still has made none; going away counts as none as well.
+    """
+    reached = trace.episode.success_radius if trace.episode.object_ids else 0.0
+    first, left = (max(0.0, distance - reached) for distance in (trace.distance_at_start, trace.distance_to_goal))
     if not math.isfinite(left):
         return 0.0
-    return min(1.0, max(0.0, 1.0 - left / shortest)) if shortest > 0 else float(left <= 0)
+    return min(1.0, max(0.0, 1.0 - left / first)) if first > 0 else float(left <= 0)
 
 
 def _instruction_ndtw(episode: Episode, driven: np.ndarray) -> float | None:

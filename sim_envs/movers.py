@@ -9,6 +9,7 @@ import numpy as np
 
 from nav_foundation.geometry import path_length
 from sim_envs.simulator import Mover, Pose, Simulator
+from sim_envs.tasks.episode import EpisodeError
 
 GAIT_PHASES = 16  # Mover.look = person * GAIT_PHASES + phase
 _PATIENCE = 3.0  # s of standing before somebody chooses another way
@@ -35,7 +36,7 @@ class Crowd:
         self._rng = rng
         self._walkers: list[_Walker] = []
         for _ in range(count):
-            position = self._free_place(avoid)
+            position = self._free_place(avoid, count)
             self._walkers.append(_Walker(position, rng.uniform(0.6, 1.2), rng.uniform(-math.pi, math.pi)))
         self._looks = rng.permutation(max(64, count))[:count]
 
@@ -53,13 +54,13 @@ class Crowd:
             people.append(Mover(Pose(x, y, z, walker.yaw), look=int(look) * GAIT_PHASES + phase))
         return people
 
-    def _free_place(self, avoid: Pose) -> np.ndarray:
+    def _free_place(self, avoid: Pose, count: int) -> np.ndarray:
         for _ in range(50):
             place = self._simulator.sample_navigable(self._rng)
             others = [w.position for w in self._walkers]
             if math.dist(place, avoid.position) > 1.5 and all(math.dist(place, o) > 0.8 for o in others):
                 return place
-        raise ValueError("the scene has no room for so many people: ask for fewer with --people")
+        raise EpisodeError(f"the scene has no room for {count} people: ask for fewer people")
 
     def _walk(self, index: int, walker: _Walker, seconds: float, robot: Pose, robot_radius: float) -> None:
         if walker.along >= path_length(walker.path):

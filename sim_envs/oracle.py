@@ -40,7 +40,8 @@ class OraclePolicy:
         remaining += math.dist(self._path[0], world.pose.position)
         final_yaw = self._final_yaw()
         facing = final_yaw is None or abs(heading_error(world.pose, final_yaw)) < FACING
-        arrived = world.episode.task != "explore" and remaining < ARRIVED and facing
+        there = remaining < 2 * ARRIVED and math.dist(self._path[-1], world.pose.position) < ARRIVED
+        arrived = world.episode.task != "explore" and there and facing
         if arrived or self._must_wait():
             waypoints = np.zeros((HORIZON, 3))
         else:
@@ -114,7 +115,7 @@ def drive_along(path: np.ndarray, pose: Pose, final_yaw: float | None, robot: Ro
             index += 1
         dx, dy = path[index, 0] - x, path[index, 1] - y
         away = math.hypot(dx, dy)
-        if away < 0.5 * ARRIVED:
+        if away < 0.5 * ARRIVED:  # standing there, whatever is left is a matter of turning
             if final_yaw is not None:
                 yaw += float(np.clip(wrap_angle(final_yaw - yaw), -turn, turn))
         else:

@@ -27,6 +27,7 @@ class Trace:
     distance_to_goal: float  # m at the end; to the surface for objects, 0 for exploration
     coverage: float  # 0..1, share of the reachable floor that was seen
     shortest: float  # m, shortest drive from the start; for explore the expert's
+    distance_at_start: float  # m, counted as `distance_to_goal` is
 
 
 def trace_of(world: World) -> Trace:
@@ -34,6 +35,7 @@ def trace_of(world: World) -> Trace:
     return Trace(
         world.episode, world.history, world.times, np.array(world.frame_ticks, dtype=np.int64), world.stopped,
         world.contacts, world.distance_to_goal(), world.coverage.fraction, world.shortest,
+        world.distance_at_start,
     )
 
 

@@ -60,6 +60,7 @@ class World:
     movers: list[Mover]  # people, where they are now
     _touching: bool
     shortest: float  # m, shortest drive from start into the goal; for explore the expert's drive
+    distance_at_start: float  # m, `distance_to_goal` there
 
     def __init__(self, simulator: Simulator, robot: RobotSpec, settings: WorldSettings | None = None) -> None:
         self.simulator = simulator
@@ -79,6 +80,7 @@ class World:
         self.episode = episode
         self.pose = Pose.at(start, episode.start.yaw)
         self.shortest = self._shortest()
+        self.distance_at_start = self.distance_to_goal()
         self.time_limit = self.settings.time_factor * self.shortest / self.robot.cruise_speed + self.settings.time_extra
         self._begin_randomness(episode.seed)
         self._begin_record()

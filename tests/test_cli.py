@@ -55,6 +55,8 @@ MISTAKES = [
     ("eval --episodes 2.5", "it takes a whole number; got '2.5'"),
     ("eval --seed -1", "seed is -1"),
     ("eval --people -2", "people is -2"),
+    ("eval --json out.jsonl", "end the name in .json"),
+    ("robots show jackal --json /dev/null/jackal.json", "cannot be made"),
     ("eval --workers 0 --episodes 1", "workers is 0"),
     ("eval --policy", "expected one argument"),
     ("eval --resume --overwrite", "not allowed with"),

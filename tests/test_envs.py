@@ -123,3 +123,32 @@ def test_bad_moves_are_refused(action: Any) -> None:
 def test_bad_settings_are_refused_in_words(arguments: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"r2d2|hop|castle"):
         gym.make(IDS[0], **arguments).unwrapped.reset(seed=0)
+
+
+@pytest.mark.parametrize("arguments", [
+    {"variant": "route"}, {"split": "tset"}, {"scene_count": 0}, {"episodes_per_scene": 0}, {"scenes": []},
+])
+def test_bad_settings_are_refused_at_once(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"route|tset|1 or more|at least one"):
+        gym.make(IDS[0], **arguments)
+
+
+@pytest.mark.parametrize("actions", ["velocity", "discrete"])
+def test_nothing_happens_outside_an_episode(actions: str) -> None:
+    env = gym.make(IDS[0], actions=actions).unwrapped
+    forward, stop = (1, 0) if actions == "discrete" else ([0.3, 0.0, 0.0], [0.0, 0.0, 1.0])
+    with pytest.raises(gym.error.ResetNeeded):
+        env.step(forward)
+    env.reset(seed=2)
+    env.step(stop)
+    for action in (forward, stop):
+        with pytest.raises(gym.error.ResetNeeded):
+            env.step(action)
+
+
+def test_wrong_reset_options_are_refused() -> None:
+    env, other = gym.make(IDS[0]).unwrapped, gym.make(IDS[1]).unwrapped
+    episode = other.reset(seed=2)[1]["episode"]
+    for options in ({"epsiode": episode}, {"episode": "3"}, {"episode": episode}):
+        with pytest.raises(ValueError, match=r"epsiode|of str|of image-goal"):
+            env.reset(seed=2, options=options)

@@ -52,6 +52,14 @@ def test_episodes_can_be_solved_and_are_not_solved_yet(house, made, case):
         assert -math.pi <= episode.start.yaw <= math.pi
 
 
+def test_episodes_of_a_mesh_do_not_depend_on_where_its_file_lies(house):
+    here, there = (
+        generate_episode(house, ROBOT, "point-goal", "", SceneRef("file", path=path), 0, seed=5)
+        for path in ("room.glb", "/data/scenes/room.glb")
+    )
+    assert np.array_equal(here.goals, there.goals) and here.start == there.start and here.seed == there.seed
+
+
 @pytest.mark.parametrize("case", CASES, ids=" ".join)
 def test_an_episode_depends_on_seed_index_and_scene_alone(made, case):
     """One made by itself, by a fresh simulator, is the one made in the middle of many."""

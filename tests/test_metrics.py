@@ -41,9 +41,10 @@ def drive(
         "goals": np.array([[10.0, 0.0, 0.0]]), "success_radius": 0.5, "geodesic_distance": shortest,
     }
     poses = np.array([(x, y, 0.0, 0.0) for x, y in points])
+    to_surface = task.get("success_radius", 0.5) if task.get("object_ids") else 0.0
     return Trace(
         Episode(**{**fields, **task}), poses, np.arange(len(poses)) * 0.05, np.array([0]), stopped, contacts, left,
-        coverage, shortest,
+        coverage, shortest, shortest + to_surface,
     )
 
 
@@ -78,6 +79,7 @@ def test_progress_to_an_object_counts_to_where_it_is_reached() -> None:
     thing = {"task": "object-goal", "category": "chair", "object_ids": (3,), "success_radius": 1.0}
     assert judge(drive([(0, 0), (10, 0)], 0.9, **thing)).soft_spl == 1.0  # 0.9 m from its surface is success
     assert judge(drive([(0, 0), (5, 0)], 6.0, **thing)).soft_spl == pytest.approx(0.5)
+    assert judge(drive([(0, 0)], 11.0, **thing)).soft_spl == 0.0  # who never moves gains nothing
 
 
 def test_starting_inside_the_goal_and_stopping_there_is_perfect() -> None:

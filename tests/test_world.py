@@ -126,3 +126,9 @@ def test_distance_to_an_outline() -> None:
     cases = [((1, 0.5), 0.0), ((3, 0.5), 1.0), ((3, 2), math.sqrt(2)), ((1, -0.25), 0.25)]
     for point, distance in cases:
         assert distance_to_outline(np.array(point, dtype=float), square) == pytest.approx(distance)
+
+
+def test_a_place_too_small_for_its_people_spoils_one_episode_and_not_the_evaluation() -> None:
+    world = World(OpenField(), ROBOT, WorldSettings(people=10_000))
+    with pytest.raises(EpisodeError, match="no room for 10000 people"):
+        world.reset(point_episode())

@@ -76,7 +76,7 @@ class EvaluationSettings:
         if self.episodes_file is not None:
             settings["episodes_file"] = _digest(self.episodes_file)
         if self.scenes not in ("houses", "city") and (ref := parse_scene(self.scenes)).kind == "file":
-            settings["scenes"] = f"{ref.path} {_digest(Path(ref.path))}"
+            settings["scenes"] = f"{Path(ref.path).name} {_digest(Path(ref.path))}"
         return plain({**settings, "version": nav_foundation.__version__})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,8 @@ def generate_episode(
     variant = checked_variant(task, variant)
     low, high = _checked_distance(task, variant, scene, distance)
     info = simulator.load(scene, robot.footprint)
-    words = (str(scene), task, variant, f"{low!r} {high!r}")
+    name = Path(scene.path).name if scene.kind == "file" else str(scene)  # the same wherever the file lies
+    words = (name, task, variant, f"{low!r} {high!r}")
     rng = np.random.default_rng([seed, index, stable_seed(*words)])
     site = Site(simulator, robot, info, rng)
     make = _MAKERS[task]

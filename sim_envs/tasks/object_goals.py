@@ -13,7 +13,7 @@ from sim_envs.simulator import Instance, Pose, SceneInfo, Simulator
 from sim_envs.tasks.episode import SUCCESS_RADIUS, EpisodeError
 from sim_envs.tasks.site import COMFORT, Site
 
-CLOSE = SUCCESS_RADIUS["object-goal"] - 0.15  # m from the outline at most; the rest is for stopping a little short
+CLOSE = SUCCESS_RADIUS["object-goal"] - 0.25  # m from the outline at most; the rest is for stopping a little short
 IN_VIEW = 0.005  # share of the picture that an object in sight fills, at least
 _AROUND = 0.35  # m between view points along an outline
 _WITHIN = 100.0  # m; things further than this from the start do not count (only large cities have such)
