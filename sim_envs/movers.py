@@ -12,8 +12,10 @@ from sim_envs.simulator import Mover, Pose, Simulator
 from sim_envs.tasks.episode import EpisodeError
 
 GAIT_PHASES = 16  # Mover.look = person * GAIT_PHASES + phase
+_TRIES = 8  # places thought of before somebody stays
 _PATIENCE = 3.0  # s of standing before somebody chooses another way
 _PERSONAL_SPACE = 0.15  # m kept between people and robots
+_PACE = 0.3  # m, the first step of a way
 _STRIDE = 1.3  # m walked per full gait cycle
 
 
@@ -64,9 +66,7 @@ class Crowd:
 
     def _walk(self, index: int, walker: _Walker, seconds: float, robot: Pose, robot_radius: float) -> None:
         if walker.along >= path_length(walker.path):
-            goal = self._simulator.sample_navigable(self._rng)
-            walker.path = self._simulator.geodesic(walker.position, goal[None]).path
-            walker.along = 0.0
+            walker.path, walker.along = self._way_out(index, walker.position, robot, robot_radius), 0.0
             if len(walker.path) < 2:
                 return
         along = walker.along + walker.speed * seconds
@@ -81,6 +81,16 @@ class Crowd:
             walker.yaw = math.atan2(step[1], step[0])
         walker.walked += float(np.linalg.norm(step))
         walker.position, walker.along, walker.waiting = position, along, 0.0
+
+    def _way_out(self, index: int, here: np.ndarray, robot: Pose, robot_radius: float) -> np.ndarray:
+        """The way [K, 3] to a random place; one that does not begin by walking into somebody, if there is any."""
+        way = np.zeros((0, 3))
+        for _ in range(_TRIES):
+            goal = self._simulator.sample_navigable(self._rng)
+            way = self._simulator.geodesic(here, goal[None]).path
+            if len(way) > 1 and not self._too_close(index, here, _point_at(way, _PACE), robot, robot_radius):
+                break
+        return way
 
     def _too_close(self, index: int, now: np.ndarray, then: np.ndarray, robot: Pose, robot_radius: float) -> bool:
         """Whether stepping from `now` to `then` would crowd somebody; stepping away is always allowed."""
