@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from sim_envs.metrics import METRICS
+from sim_envs.tasks.episode import SUCCESS_RADIUS, TASKS, VARIANTS
+
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "CONTRIBUTING.md", "docs/architecture.md")
+PAGES = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")))
 EPISODES = 1  # instead of as many as the page says
 
 
@@ -80,6 +83,15 @@ def test_links_lead_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / page).read_text()):
             assert ((ROOT / page).parent / target).exists(), f"{page} links to {target}, which is not here"
+
+
+def test_the_page_of_tasks_tells_what_the_code_does() -> None:
+    page = (ROOT / "docs" / "tasks.md").read_text()
+    for task in TASKS:
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{task}` |"))
+        assert all(f"`{variant}`" in row for variant in VARIANTS[task])
+        assert f"| {SUCCESS_RADIUS[task]:.1f} m" in row or task == "explore"
+    assert all(f"| `{name}` |" in page for name in METRICS)
 
 
 def test_pre_commit_hooks_name_programs_that_exist() -> None:
