@@ -1,0 +1,1 @@
+"""From our episodes to other formats."""

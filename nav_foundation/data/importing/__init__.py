@@ -1,0 +1,1 @@
+"""From other formats into ours: each module reads one format as `Drive`s."""
