@@ -60,6 +60,8 @@ class Labels:
     def __post_init__(self) -> None:
         count = len(self.distances)
         assert self.goals.shape == (count, 3) and self.plans.ndim == 3 and self.plans.shape[::2] == (count, 3)
+        if not all(np.isfinite(part).all() for part in (self.goals, self.plans, self.distances)):
+            raise DataError("labels hold numbers that are not finite")
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ class EpisodeData:
         if count == 0:
             raise DataError("an episode needs at least one frame")
         if self.stamps_ns.shape != (count,) or self.stamps_ns.dtype != np.int64:
-            raise DataError(f"stamps_ns must be int64 of shape ({count},); got {self.stamps_ns.dtype} {self.stamps_ns.shape}")
+            got = f"{self.stamps_ns.dtype} {self.stamps_ns.shape}"
+            raise DataError(f"stamps_ns must be int64 of shape ({count},); got {got}")
         if self.poses.shape != (count, 3) or not np.isfinite(self.poses).all():
             raise DataError(f"poses must be finite and of shape ({count}, 3); got {self.poses.shape}")
         if (np.diff(self.stamps_ns) <= 0).any():

@@ -1,0 +1,297 @@
+"""DatasetWriter: adds episodes to a dataset so that whatever kills it, every episode that was added is there.
+
+The files of an episode are moved into place whole, one after the other, and `meta/info.json`, which counts the
+episodes, comes last. Whatever lies beyond that count is an episode half written, and the next writer replaces it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nav_foundation.data import statistics
+from nav_foundation.data.images import decode, size_of
+from nav_foundation.data.layout import (
+    DATA_PATH,
+    EPISODES_PATH,
+    FILES_PER_CHUNK,
+    INFO,
+    NAVIGATION,
+    STATS,
+    TASKS,
+    VERSION,
+    VIDEO_PATH,
+    chunk_and_file,
+    features_of,
+    read_info,
+    replace_file,
+    write_json,
+)
+from nav_foundation.data.schema import (
+    ACTION,
+    DEPTH,
+    FRONT,
+    LABEL_DISTANCE,
+    LABEL_GOAL,
+    LABEL_PLAN,
+    STAMP,
+    STATE,
+    DataError,
+    EpisodeData,
+    EpisodeInfo,
+)
+from nav_foundation.data.tables import frame_table, read_tasks, write_frames, write_tasks
+from nav_foundation.data.units import measured_actions
+
+FILE_BYTES = 16 << 20  # of a data file; the last one is written anew with each episode until it is so large
+EPISODES_PER_FILE = 100  # in meta/episodes
+_LOCK = "meta/.writer.lock"
+
+
+class DatasetWriter:
+    """One at a time per folder. A new dataset, or with `resume` one that goes on where its last episode ended."""
+
+    def __init__(self, folder: Path, frame_rate: float, *, resume: bool = False, video: bool = False) -> None:
+        self.folder = Path(folder)
+        exists = (self.folder / INFO).exists()
+        if not exists and self.folder.exists() and any(p.name != "meta" for p in self.folder.iterdir()):
+            raise DataError(f"{self.folder} holds something that is no dataset: name a new or empty folder")
+        if exists and not resume:
+            raise DataError(f"{self.folder} holds a dataset already: name another folder, or say that it is to grow")
+        self._lock = _locked(self.folder)
+        self._video = video
+        self._frame_rate = frame_rate
+        self._info: dict[str, Any] = {}
+        self._stats: dict[str, statistics.Statistics] = {}
+        self._tasks: list[str] = []
+        self._shard: list[pa.Table] = []  # episodes of the last data file
+        self._rows: list[dict[str, Any]] = []  # of the last file of meta/episodes
+        self._data_file = self._rows_file = 0
+        try:
+            if exists:
+                self._load()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> DatasetWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def episodes(self) -> int:
+        return int(self._info.get("total_episodes", 0))
+
+    def add(self, info: EpisodeInfo, data: EpisodeData) -> int:
+        """Keep an episode and return its number. When this returns, the episode is on the disk."""
+        features = self._checked_features(data)
+        index, first = self.episodes, int(self._info.get("total_frames", 0))
+        if new_task := info.task not in self._tasks:
+            self._tasks = [*self._tasks, info.task]
+        columns = self._columns(info, data, index, first)
+        table = frame_table(features, columns)
+        stats = _statistics(features, columns)
+        row: dict[str, Any] = {"episode_index": index, "tasks": [info.task], "length": len(data.images)}
+        row |= self._write_frames(table)
+        row |= {"dataset_from_index": first, "dataset_to_index": first + len(data.images)}
+        if self._video:
+            row |= self._write_video(index, data)
+        if new_task:
+            replace_file(self.folder / TASKS, lambda draft: write_tasks(draft, self._tasks))
+        self._write_row(row, stats)
+        self._write_info_of_episode(index, info)
+        self._merge(stats)
+        robot = self._info.get("robot_type") or (info.robot.name if info.robot else None)
+        self._commit(features, robot, index + 1, first + len(data.images))
+        return index
+
+    def close(self) -> None:
+        if not self._lock.closed:
+            self._lock.close()
+
+    # --- the parts of an episode --------------------------------------------------------------------------------
+
+    def _checked_features(self, data: EpisodeData) -> dict[str, Any]:
+        """The dataset's features, which the first episode decides and every other one must have."""
+        sizes = {size_of(file) for file in data.images}
+        if len(sizes) > 1:
+            raise DataError(f"an episode has pictures of several sizes (height, width): {sorted(sizes)}")
+        horizon = None if data.labels is None else data.labels.plans.shape[1]
+        new = features_of(sizes.pop(), video=self._video, depth=data.depth is not None, horizon=horizon)
+        known = self._info.get("features", new)
+        for name in sorted(set(new) | set(known)):
+            here, there = new.get(name), known.get(name)
+            if here is None or there is None:
+                what = "has no" if here is None else "has"
+                raise DataError(f"an episode {what} {name} and the dataset {self.folder} is otherwise: use another one")
+            if here["shape"] != there["shape"]:
+                raise DataError(
+                    f"an episode's {name} has shape {here['shape']} and the dataset {self.folder} has "
+                    f"{there['shape']}: use another dataset"
+                )
+        return dict(known)
+
+    def _columns(self, info: EpisodeInfo, data: EpisodeData, index: int, first: int) -> dict[str, Any]:
+        count = len(data.images)
+        frames = np.arange(count, dtype=np.int64)
+        actions = measured_actions(data.poses, data.stamps_ns) if data.actions is None else data.actions
+        columns: dict[str, Any] = {
+            FRONT: data.images, STATE: data.poses.astype(np.float64), ACTION: actions.astype(np.float64),
+            STAMP: data.stamps_ns, "timestamp": (frames / self._frame_rate).astype(np.float32), "frame_index": frames,
+            "episode_index": np.full(count, index), "index": first + frames,
+            "task_index": np.full(count, self._tasks.index(info.task)),
+        }
+        if data.depth is not None:
+            columns[DEPTH] = data.depth
+        if data.labels is not None:
+            columns[LABEL_GOAL], columns[LABEL_PLAN] = data.labels.goals, data.labels.plans
+            columns[LABEL_DISTANCE] = data.labels.distances
+        return columns
+
+    def _write_frames(self, table: pa.Table) -> dict[str, int]:
+        """Put the episode into the last data file, or begin another one."""
+        if self._shard and sum(t.nbytes for t in self._shard) + table.nbytes > FILE_BYTES:
+            self._shard, self._data_file = [], self._data_file + 1
+        episodes = [*self._shard, table]
+        place = chunk_and_file(self._data_file)
+        replace_file(self.folder / DATA_PATH.format(**place), lambda draft: write_frames(draft, episodes))
+        self._shard = episodes
+        return {f"data/{name}": value for name, value in place.items()}
+
+    def _write_video(self, index: int, data: EpisodeData) -> dict[str, Any]:
+        from nav_foundation.data.video import write_video
+
+        place = chunk_and_file(index)
+        path = self.folder / VIDEO_PATH.format(video_key=FRONT, **place)
+        replace_file(path, lambda draft: write_video(draft, map(decode, data.images), self._frame_rate))
+        times = {"from_timestamp": 0.0, "to_timestamp": len(data.images) / self._frame_rate}
+        return {f"videos/{FRONT}/{name}": value for name, value in {**place, **times}.items()}
+
+    def _write_row(self, row: dict[str, Any], stats: dict[str, statistics.Statistics]) -> None:
+        if len(self._rows) >= EPISODES_PER_FILE:
+            self._rows, self._rows_file = [], self._rows_file + 1
+        place = chunk_and_file(self._rows_file)
+        flat = {f"stats/{name}/{key}": value.tolist() for name, of in stats.items() for key, value in of.items()}
+        rows = [*self._rows, {**row, **flat, **{f"meta/episodes/{name}": value for name, value in place.items()}}]
+        table = pa.Table.from_pylist(rows)
+        replace_file(self.folder / EPISODES_PATH.format(**place), lambda draft: pq.write_table(table, draft))
+        self._rows = rows
+
+    def _write_info_of_episode(self, index: int, info: EpisodeInfo) -> None:
+        with open(self.folder / NAVIGATION, "a", encoding="utf-8") as file:
+            file.write(json.dumps({"episode_index": index, **info.as_json()}) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _merge(self, stats: dict[str, statistics.Statistics]) -> None:
+        self._stats = {
+            name: statistics.merged([self._stats[name], new]) if name in self._stats else new
+            for name, new in stats.items()
+        }
+        write_json(self.folder / STATS, {n: {k: v.tolist() for k, v in s.items()} for n, s in self._stats.items()})
+
+    def _commit(self, features: dict[str, Any], robot: str | None, episodes: int, frames: int) -> None:
+        rate = self._frame_rate
+        self._info = {
+            "codebase_version": VERSION, "robot_type": robot, "total_episodes": episodes,
+            "total_frames": frames, "total_tasks": len(self._tasks), "chunks_size": FILES_PER_CHUNK,
+            "data_files_size_in_mb": FILE_BYTES >> 20, "video_files_size_in_mb": 200,
+            "fps": int(rate) if rate == int(rate) else rate, "splits": {"train": f"0:{episodes}"},
+            "data_path": DATA_PATH, "video_path": VIDEO_PATH if self._video else None, "features": features,
+        }
+        write_json(self.folder / INFO, self._info)
+
+    # --- going on -----------------------------------------------------------------------------------------------
+
+    def _load(self) -> None:
+        """Take up an existing dataset, without what lies beyond its last complete episode."""
+        self._info = read_info(self.folder)
+        if self._info["fps"] != self._frame_rate:
+            raise DataError(f"{self.folder} has {self._info['fps']} frames per second, not {self._frame_rate:g}")
+        if FRONT not in self._info["features"] or STAMP not in self._info["features"]:
+            raise DataError(f"{self.folder} was not written here and cannot grow: import it into a new dataset")
+        self._video = self._info["features"][FRONT]["dtype"] == "video"
+        if self.episodes == 0:
+            return
+        self._tasks = read_tasks(self.folder / TASKS)[: self._info["total_tasks"]]
+        self._rows_file = (self.episodes - 1) // EPISODES_PER_FILE
+        path = self.folder / EPISODES_PATH.format(**chunk_and_file(self._rows_file))
+        rows = pq.read_table(path).to_pylist()
+        self._rows = [row for row in rows if row["episode_index"] < self.episodes]
+        last = self._rows[-1]
+        self._data_file = last["data/chunk_index"] * FILES_PER_CHUNK + last["data/file_index"]
+        self._load_shard()
+        self._remove_beyond(DATA_PATH, self._data_file)
+        self._remove_beyond(EPISODES_PATH, self._rows_file)
+        self._keep_lines()
+        stats = json.loads((self.folder / STATS).read_text(encoding="utf-8"))
+        self._stats = {name: {k: np.array(v) for k, v in of.items()} for name, of in stats.items()}
+        if self._stats["index"]["count"][0] != self._info["total_frames"]:
+            self._stats = self._statistics_anew()
+
+    def _load_shard(self) -> None:
+        path = self.folder / DATA_PATH.format(**chunk_and_file(self._data_file))
+        table = pq.read_table(path)
+        numbers = table.column("episode_index").to_numpy()
+        ends = np.flatnonzero(np.diff(numbers, append=-1)) + 1
+        starts = np.concatenate([[0], ends[:-1]])
+        self._shard = [
+            table.slice(start, end - start) for start, end in zip(starts, ends) if numbers[start] < self.episodes
+        ]
+
+    def _remove_beyond(self, template: str, last: int) -> None:
+        """A file begun for an episode that was never completed would be read by those who read all files."""
+        path = self.folder / template.format(**chunk_and_file(last + 1))
+        path.unlink(missing_ok=True)
+
+    def _keep_lines(self) -> None:
+        """Drop lines of episodes that were never completed."""
+        path = self.folder / NAVIGATION
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        if len(lines) != self.episodes:
+            replace_file(path, lambda draft: draft.write_text("".join(lines[: self.episodes]), encoding="utf-8"))
+
+    def _statistics_anew(self) -> dict[str, statistics.Statistics]:
+        """From the episodes' own, when a kill came between `stats.json` and `info.json`."""
+        parts: list[dict[str, Any]] = []
+        for number in range(self._rows_file + 1):
+            rows = pq.read_table(self.folder / EPISODES_PATH.format(**chunk_and_file(number))).to_pylist()
+            parts += [row for row in rows if row["episode_index"] < self.episodes]
+        keys = ("min", "max", "mean", "std", "count", *statistics.QUANTILES)
+        return {
+            name: statistics.merged([{k: np.array(row[f"stats/{name}/{k}"]) for k in keys} for row in parts])
+            for name in self._stats
+        }
+
+
+def _statistics(features: dict[str, Any], columns: dict[str, Any]) -> dict[str, statistics.Statistics]:
+    found = {}
+    for name in features:
+        of = {FRONT: statistics.of_images, DEPTH: statistics.of_depth}.get(name, statistics.of_values)
+        found[name] = of(columns[name])
+    return found
+
+
+def _locked(folder: Path) -> Any:
+    """An open file that keeps other writers out for as long as this process lives."""
+    path = folder / _LOCK
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = open(path, "a", encoding="utf-8")  # noqa: SIM115  the writer keeps it open
+    except OSError as error:
+        raise DataError(f"{folder} cannot be written to: {error.strerror or error}") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise DataError(f"another process is writing to {folder}: wait for it, or name another folder") from None
+    return lock
