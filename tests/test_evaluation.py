@@ -21,10 +21,10 @@ from sim_envs.evaluation.episode_sets import describe, make_episodes
 from sim_envs.evaluation.evaluate import build_policy, evaluate, groups_by_scene
 from sim_envs.evaluation.results import Journal, compare_files, load_records
 from sim_envs.evaluation.settings import EvaluationSettings
-from sim_envs.evaluation.workers import WorkerError, run_jobs
 from sim_envs.simulator import SceneError, SceneRef
 from sim_envs.tasks.episode import EpisodeError
 from sim_envs.tasks.habitat_files import load_episodes, save_episodes
+from sim_envs.workers import WorkerError, run_jobs
 
 # --- processes ----------------------------------------------------------------------------------------------------
 

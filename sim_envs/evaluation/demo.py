@@ -18,8 +18,8 @@ from sim_envs.evaluation.report import Section, write_report
 from sim_envs.evaluation.results import Record, make_folder, write_json
 from sim_envs.evaluation.settings import EvaluationSettings
 from sim_envs.evaluation.tables import table
-from sim_envs.evaluation.workers import run_jobs
 from sim_envs.metrics import Estimate
+from sim_envs.workers import run_jobs
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from sim_envs.evaluation.evaluate import EpisodeRunner, EpisodeSource, counted, 
 from sim_envs.evaluation.results import make_folder
 from sim_envs.evaluation.settings import EvaluationSettings
 from sim_envs.evaluation.tables import table
-from sim_envs.evaluation.workers import run_jobs
 from sim_envs.simulator import SimulatorError
 from sim_envs.tasks.episode import Episode, EpisodeError
 from sim_envs.tasks.habitat_files import load_episodes, save_episodes
+from sim_envs.workers import run_jobs
 
 
 class EpisodeMaker(EpisodeRunner):

@@ -24,7 +24,6 @@ from policies.policy import Policy
 from sim_envs.embedded import EmbeddedSimulator
 from sim_envs.evaluation.results import Existing, Journal, Record, plain
 from sim_envs.evaluation.settings import EvaluationSettings, check_policy, parse_scene
-from sim_envs.evaluation.workers import run_jobs
 from sim_envs.metrics import Estimate, judge, summarise
 from sim_envs.oracle import OraclePolicy
 from sim_envs.rollout import Trace, run_episode
@@ -32,6 +31,7 @@ from sim_envs.scenes.splits import scene_refs
 from sim_envs.simulator import SceneError, SceneRef, Simulator
 from sim_envs.tasks.episode import Episode, EpisodeError
 from sim_envs.tasks.generate import generate_episode
+from sim_envs.workers import run_jobs
 from sim_envs.world import World, WorldSettings
 
 # A house of its own for every episode says most about unseen places; a city is large and costly to build.

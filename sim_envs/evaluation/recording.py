@@ -16,11 +16,11 @@ from nav_foundation.geometry import from_frame
 from nav_foundation.robot import CameraSpec, RobotSpec
 from nav_foundation.types import ImageGoal, Observation, Plan
 from sim_envs.evaluation.evaluate import EpisodeRunner, EpisodeSource
-from sim_envs.evaluation.workers import run_jobs
 from sim_envs.metrics import Score, judge
 from sim_envs.rollout import Trace, run_episode
 from sim_envs.simulator import Mover, Pose, SceneInfo, TopDown
 from sim_envs.tasks.episode import Episode
+from sim_envs.workers import run_jobs
 from sim_envs.world import World
 
 VIEW = (576, 432)  # px, width and height of the pictures for people

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import os
 import signal
 import threading
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -24,6 +26,10 @@ class WorkerError(RuntimeError):
     """A worker process died, or its code is at fault; the message says at which job and why."""
 
 
+class _DeathError(Exception):
+    """A worker process is gone; the message says how it ended."""
+
+
 Job = Callable[[int], Any]  # a job's number in, its result out; both cross the process boundary
 MakeJob = Callable[..., Job]  # called once in each process
 
@@ -32,31 +38,43 @@ MakeJob = Callable[..., Job]  # called once in each process
 class _Worker:
     process: BaseProcess
     pipe: Connection
+    group: int = -1  # number of the group it is at
     pending: list[int] = field(default_factory=list)  # jobs it has been given and not answered, in its order
 
 
 def run_jobs(
-    make_job: MakeJob, arguments: tuple[Any, ...], groups: Sequence[Sequence[int]], workers: int
+    make_job: MakeJob, arguments: tuple[Any, ...], groups: Sequence[Sequence[int]], workers: int, *,
+    retries: int = 0, ahead: int | None = None,
 ) -> Iterator[tuple[int, Any]]:
     """(number, result) of every job in `groups`, in the order in which they finish.
 
     Each process calls `make_job(*arguments)` once. A group is done by one process in its order, so jobs that share
     something costly belong in one. What users have to mend is raised here as it is (ValueErrors of `make_job`,
-    SimulatorErrors of a job); anything else is a WorkerError with the traceback.
+    SimulatorErrors of a job); anything else is a WorkerError with the traceback. A job whose process dies is given to
+    a new one up to `retries` times. With `ahead`, no group is begun that many after the first one unfinished.
     """
-    queue = [list(group) for group in groups if len(group)]
+    queue = list(enumerate(list(group) for group in groups if len(group)))
+    deaths: Counter[int] = Counter()
     team: list[_Worker] = []
     try:
         while len(team) < min(workers, len(queue)):
             team.append(_start(make_job, arguments))  # one by one, so that a failure stops those before it
-        for worker in team:
-            _give(worker, queue)
+        _share(team, queue, ahead)
         while busy := [worker for worker in team if worker.pending]:
             for pipe in wait([worker.pipe for worker in busy]):
                 worker = next(w for w in busy if w.pipe is pipe)
-                yield _receive(worker)
-                if not worker.pending:
-                    _give(worker, queue)
+                try:
+                    yield _receive(worker)
+                except _DeathError as death:
+                    number = worker.pending[0]
+                    deaths[number] += 1
+                    if deaths[number] > retries:
+                        tried = f", {deaths[number]} times" if retries else ""
+                        raise WorkerError(f"the worker process of episode {number} {death}{tried}") from None
+                    team.remove(worker)
+                    queue.insert(0, (worker.group, worker.pending))
+                    team.append(_start(make_job, arguments))
+                _share(team, queue, ahead)
     finally:
         _stop(team)
 
@@ -116,11 +134,14 @@ def _prepare(make_job: MakeJob, arguments: tuple[Any, ...]) -> Job:
     return make_job(*arguments)
 
 
-def _give(worker: _Worker, queue: list[list[int]]) -> None:
-    if queue:
-        worker.pending = queue.pop(0)
-        with contextlib.suppress(BrokenPipeError):  # `_receive` tells why it died
-            worker.pipe.send(worker.pending)
+def _share(team: list[_Worker], queue: list[tuple[int, list[int]]], ahead: int | None) -> None:
+    """Give groups to those who have none."""
+    for worker in team:
+        first = min((w.group for w in team if w.pending), default=math.inf)
+        if not worker.pending and queue and (ahead is None or queue[0][0] < first + ahead):
+            worker.group, worker.pending = queue.pop(0)
+            with contextlib.suppress(BrokenPipeError):  # `_receive` tells why it died
+                worker.pipe.send(worker.pending)
 
 
 def _receive(worker: _Worker) -> tuple[int, Any]:
@@ -129,7 +150,7 @@ def _receive(worker: _Worker) -> tuple[int, Any]:
         kind, what = worker.pipe.recv()
     except (EOFError, ConnectionResetError):
         worker.process.join()
-        raise WorkerError(f"the worker process of episode {number} {_cause(worker.process.exitcode)}") from None
+        raise _DeathError(_cause(worker.process.exitcode)) from None
     if kind == "crashed":
         raise WorkerError(f"episode {number} failed in a worker process:\n{what}")
     if kind == "refused":
