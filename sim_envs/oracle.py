@@ -19,7 +19,7 @@ OFF_PATH = 0.3  # m from the planned way at which a new one is made
 ARRIVED = 0.15  # m to the end of the way
 UNDERFOOT = 0.4  # m around the robot where looking for something unseen leads nowhere
 FACING = math.radians(20)  # rad, when the goal has a heading
-_SPACING = 0.1  # m between the points of the way
+SPACING = 0.1  # m between the points of the way
 
 
 class OraclePolicy:
@@ -38,11 +38,11 @@ class OraclePolicy:
         robot, dt = world.robot, 1.0 / world.robot.frame_rate
         remaining = float(np.linalg.norm(np.diff(self._path, axis=0), axis=1).sum())
         remaining += math.dist(self._path[0], world.pose.position)
-        final_yaw = self._final_yaw()
+        final_yaw = final_heading(world, self._path[-1])
         facing = final_yaw is None or abs(heading_error(world.pose, final_yaw)) < FACING
         there = remaining < 2 * ARRIVED and math.dist(self._path[-1], world.pose.position) < ARRIVED
         arrived = world.episode.task != "explore" and there and facing
-        if arrived or self._must_wait():
+        if arrived or must_wait(world, self._path):
             waypoints = np.zeros((HORIZON, 3))
         else:
             waypoints = drive_along(self._path, world.pose, final_yaw, robot, HORIZON)
@@ -52,23 +52,13 @@ class OraclePolicy:
     def _follow(self) -> None:
         """Drop what of the way is behind; make a new way when there is none or the robot has left it."""
         world, here = self._world, self._world.pose.position
-        if len(self._path) and world.episode.task == "explore" and self._has_seen(self._path[-1]):
+        if len(self._path) and world.episode.task == "explore" and world.coverage.seen_at(self._path[-1]):
             self._path = np.zeros((0, 3))
-        if len(self._path):
-            near = np.linalg.norm(self._path[:40, :2] - here[:2], axis=1)
-            nearest = int(near.argmin())
-            self._path = self._path[nearest:]
-            if near[nearest] > OFF_PATH:
-                self._path = np.zeros((0, 3))
+        self._path = still_ahead(self._path, here)
         if not len(self._path):
             way = world.simulator.geodesic(here, self._targets()).path
             way = way if len(way) else here[None]
-            self._path = with_margin(world.simulator, resample_path(way, _SPACING), world.robot.footprint.radius)
-
-    def _has_seen(self, point: np.ndarray) -> bool:
-        coverage = self._world.coverage
-        row, column = coverage.top_down.cells(point[None])[0]
-        return bool(coverage.seen[row, column])
+            self._path = with_margin(world.simulator, resample_path(way, SPACING), world.robot.footprint.radius)
 
     def _targets(self) -> np.ndarray:
         """[N, 3] places worth going to."""
@@ -82,27 +72,37 @@ class OraclePolicy:
                 return np.column_stack([away, np.full(len(away), here[2])])
         return here[None]
 
-    def _final_yaw(self) -> float | None:
-        episode = self._world.episode
-        if episode.goal_yaw is not None:
-            return episode.goal_yaw
-        if episode.object_ids:
-            end = self._path[-1, :2]
-            things = [i.centre for i in self._world.info.instances if i.id in episode.object_ids]
-            dx, dy = min(things, key=lambda c: math.dist(c, end)) - end
-            return math.atan2(dy, dx)
-        return None
 
-    def _must_wait(self) -> bool:
-        """Whether somebody stands in the way just ahead."""
-        world = self._world
-        ahead = self._path[:8]
-        for mover in world.movers:
-            room = mover.radius + world.robot.footprint.radius + 0.05
-            spot = mover.pose.position
-            if np.linalg.norm(ahead - spot, axis=1).min() < room and math.dist(spot, world.pose.position) < 1.2:
-                return True
-        return False
+def still_ahead(path: np.ndarray, here: np.ndarray) -> np.ndarray:
+    """What of a way [K, 3] is left to drive from a place [3]; nothing when that is not on the way."""
+    if not len(path):
+        return path
+    near = np.linalg.norm(path[:40, :2] - here[:2], axis=1)
+    nearest = int(near.argmin())
+    return path[nearest:] if near[nearest] <= OFF_PATH else np.zeros((0, 3))
+
+
+def final_heading(world: World, end: np.ndarray) -> float | None:
+    """Yaw (rad) to stand in at the end [3] of the way to the goal, if any matters: the goal's, or towards the thing."""
+    episode = world.episode
+    if episode.goal_yaw is not None:
+        return episode.goal_yaw
+    if episode.object_ids:
+        things = [i.centre for i in world.info.instances if i.id in episode.object_ids]
+        dx, dy = min(things, key=lambda c: math.dist(c, end[:2])) - end[:2]
+        return math.atan2(dy, dx)
+    return None
+
+
+def must_wait(world: World, path: np.ndarray) -> bool:
+    """Whether somebody stands in the way [K, 3] just ahead."""
+    ahead = path[:8]
+    for mover in world.movers:
+        room = mover.radius + world.robot.footprint.radius + 0.05
+        spot = mover.pose.position
+        if np.linalg.norm(ahead - spot, axis=1).min() < room and math.dist(spot, world.pose.position) < 1.2:
+            return True
+    return False
 
 
 def drive_along(path: np.ndarray, pose: Pose, final_yaw: float | None, robot: RobotSpec, count: int) -> np.ndarray:
@@ -111,7 +111,7 @@ def drive_along(path: np.ndarray, pose: Pose, final_yaw: float | None, robot: Ro
     x, y, yaw = pose.x, pose.y, pose.yaw
     out, index = np.empty((count, 3)), 0
     for k in range(count):
-        while index < len(path) - 1 and math.hypot(path[index, 0] - x, path[index, 1] - y) < 2.5 * _SPACING:
+        while index < len(path) - 1 and math.hypot(path[index, 0] - x, path[index, 1] - y) < 2.5 * SPACING:
             index += 1
         dx, dy = path[index, 0] - x, path[index, 1] - y
         away = math.hypot(dx, dy)

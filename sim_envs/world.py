@@ -144,6 +144,16 @@ class World:
         return round(self.time * NANOSECONDS)
 
     @property
+    def frame_pose(self) -> Pose:
+        """Where the camera truly was when it exposed the last frame."""
+        return self._poses[self.frame_ticks[-1]]
+
+    @property
+    def touching(self) -> bool:
+        """Whether something was in the way in the last tick."""
+        return self._touching
+
+    @property
     def odometry(self) -> Pose2:
         """What the robot believes, now."""
         return self._odometry.pose
@@ -239,10 +249,7 @@ class World:
 
     def _record_tour(self) -> Tour:
         assert self.episode.reference_path is not None
-        points = resample_path(self.episode.reference_path, TOUR_SPACING)
-        steps = np.diff(points, axis=0)
-        yaws = np.arctan2(steps[:, 1], steps[:, 0])
-        poses = [Pose.at(point, yaw) for point, yaw in zip(points, [*yaws, yaws[-1]])]
+        poses = tour_poses(self.episode.reference_path)
         frames = self.simulator.render(poses, [self.robot.camera])
         assert frames.rgb is not None
         period = TOUR_SPACING / self.robot.cruise_speed
@@ -255,6 +262,14 @@ class World:
         if self.settings.people:
             self.movers = self._crowd.advance(seconds, self.pose, self.robot.footprint.radius)
             self.simulator.set_movers(self.movers)
+
+
+def tour_poses(path: np.ndarray) -> list[Pose]:
+    """Where the frames of a tour along a way [K, 3] are taken."""
+    points = resample_path(path, TOUR_SPACING)
+    steps = np.diff(points, axis=0)
+    yaws = np.arctan2(steps[:, 1], steps[:, 0])
+    return [Pose.at(point, yaw) for point, yaw in zip(points, [*yaws, yaws[-1]])]
 
 
 def distance_to_outline(point: np.ndarray, instance: Instance) -> float:

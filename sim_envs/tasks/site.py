@@ -130,12 +130,21 @@ def smaller_camera(camera: CameraSpec, width: int) -> CameraSpec:
 
 def view_overlap(site: Site, here: Pose, there: Pose) -> float:
     """Share (0..1) of what the camera sees `there` that it sees `here` as well, by comparing depths."""
-    camera = site.camera
-    seen, depth = _world_points(camera, there, site.depth(there)), site.depth(here)
-    if not len(seen):
+    return share_in_view(site, here, points_in_view(site, there))
+
+
+def points_in_view(site: Site, pose: Pose) -> np.ndarray:
+    """[N, 3] points of the world that the camera sees from a pose, one per pixel that shows something."""
+    return _world_points(site.camera, pose, site.depth(pose))
+
+
+def share_in_view(site: Site, here: Pose, points: np.ndarray) -> float:
+    """Share (0..1) of points [N, 3] of surfaces that the camera sees from `here`."""
+    if not len(points):
         return 0.0
+    camera, depth = site.camera, site.depth(here)
     rotation, eye = _camera_pose(camera, here)
-    optical = (seen - eye) @ rotation
+    optical = (points - eye) @ rotation
     pixels = project(camera, optical)
     inside = np.isfinite(pixels).all(axis=1)
     column, row = np.rint(np.where(inside[:, None], pixels, -1.0)).astype(np.int64).T
