@@ -175,11 +175,12 @@ def _on_ticks(stamps: np.ndarray, period_ns: float) -> np.ndarray:
     """Mask [N] of the pictures nearest to the ticks that start at the first one; at most one per tick."""
     ticks = (stamps - stamps[0]) / period_ns
     nearest = np.floor(ticks + 0.5)
-    order = np.lexsort((np.abs(ticks - nearest), nearest))
+    away = np.abs(ticks - nearest)
+    order = np.lexsort((away, nearest))
     first = np.concatenate([[True], np.diff(nearest[order]) > 0])
     chosen = np.zeros(len(stamps), dtype=bool)
     chosen[order[first]] = True
-    return chosen
+    return np.asarray(chosen & (away < 0.4999))  # halfway between two ticks a picture belongs to neither
 
 
 def _pieces(
