@@ -41,6 +41,11 @@ class Coverage:
         extent = float(np.max(info.upper[:2] - info.lower[:2]))
         return Coverage(simulator.top_down(min(max(0.1, extent / 400), 0.5)), start, horizontal_fov(camera))
 
+    @staticmethod
+    def again(former: Coverage, start: np.ndarray) -> Coverage:
+        """Nothing seen yet, of the same plan by the same camera."""
+        return Coverage(former.top_down, start, former._hfov, former._range, former._slack)
+
     def update(self, x: float, y: float, yaw: float) -> int:
         """Mark what a camera at x, y (m) looking along `yaw` (rad) sees; returns how many cells are new."""
         column = (x - self.top_down.origin[0]) / self.top_down.resolution
