@@ -121,6 +121,10 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         if len(value) != len(arguments):
             raise ValueError(f"{where} has {len(value)} items: it takes {len(arguments)}")
         return tuple(_convert(a, item, where) for a, item in zip(arguments, value))
+    if origin is dict:  # plain data, whatever it holds
+        if not isinstance(value, dict):
+            raise ValueError(f"{where} is {value!r}: it takes 'key: value' pairs")
+        return value
     return _scalar(hint, value, where)
 
 

@@ -139,7 +139,8 @@ def _track(drive: Drive, rules: ImportRules) -> _Track:
     stamps, poses = drive.pose_stamps_ns[usable], drive.poses[usable] * (rules.scale or 1.0, rules.scale or 1.0, 1.0)
     later = _increasing(stamps)
     stamps, poses = stamps[later], poses[later]
-    fastest = 3.0 * rules.robot.max_speed if rules.robot else _FASTEST
+    robot = rules.robot or drive.info.robot
+    fastest = 3.0 * robot.max_speed if robot else _FASTEST
     apart, time = np.linalg.norm(np.diff(poses[:, :2], axis=0), axis=1), np.diff(stamps)
     jumps = apart > np.maximum(fastest * time / 1e9, _JUMP)
     return _Track(stamps, poses, (time > rules.hole_ns) & ~jumps, jumps)

@@ -38,4 +38,5 @@ class Drive:
     commands: np.ndarray | None = None  # [K, 2] float64 m/s, rad/s
     command_stamps_ns: np.ndarray | None = None  # [K] int64
     has_clock: bool = True  # False: the stamps were made from a frame rate
+    has_scale: bool = True  # False: positions are known up to a factor only, not in metres
     left_out: tuple[LeftOut, ...] = ()  # by the importer, before anything was cut

@@ -1,0 +1,170 @@
+"""Import: drives in, a dataset and a report out. Each episode is on the disk before the next one is begun."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from nav_foundation.data.dataset import EpisodeDataset
+from nav_foundation.data.images import size_of
+from nav_foundation.data.importing.cut import ImportRules, cut
+from nav_foundation.data.importing.drive import Drive, LeftOut
+from nav_foundation.data.importing.report import ImportReport, Tally
+from nav_foundation.data.layout import INFO
+from nav_foundation.data.schema import FRONT, DataError, EpisodeData, EpisodeInfo
+from nav_foundation.data.units import cruising_step, typical_step
+from nav_foundation.data.writer import DatasetWriter
+
+_SPEEDS = (0.01, 15.0)  # m/s of cruising that ground robots have; positions that say otherwise are not metres
+_IN_MEMORY = 64 << 20  # bytes of an episode's pictures; more wait in a temporary file
+
+Episode = tuple[EpisodeInfo, EpisodeData]
+
+
+def import_drives(
+    drives: Iterable[Drive], out: Path, rules: ImportRules, *, append: bool = False, video: bool = False
+) -> ImportReport:
+    """Cut the drives and write their episodes to `out`: a new folder, or with `append` one that holds a dataset.
+
+    Appending the same drives again, say after a crash, adds only the episodes that are missing.
+    """
+    tally = Tally(rules)
+    known = _known_episodes(out) if append else set()
+    size = _picture_size(out) if append else None
+    with DatasetWriter(out, rules.frame_rate, resume=append, video=video) as writer:
+        for drive in drives:
+            _check_scale(drive, rules)
+            result = cut(drive, rules)
+            tally.begin(drive, result)
+            for info, data in _with_progress(result.episodes, drive.name):
+                if _key(info, data) in known:
+                    tally.leave_out("frames", len(data.images), "of episodes that the dataset has already")
+                    continue
+                with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as spool:
+                    pieces, size, lost = _settled(info, data, rules, size, spool)
+                    for entry in lost:
+                        tally.leave_out(entry.what, entry.count, entry.why)
+                    for piece in pieces:
+                        writer.add(*piece)
+                        tally.add(*piece)
+    return tally.report(out)
+
+
+def _check_scale(drive: Drive, rules: ImportRules) -> None:
+    """Refuse positions that are not metres unless the rules say what they are."""
+    if not drive.has_scale and rules.scale is None:
+        raise DataError(
+            f"{drive.name}: its positions have no scale: give the metres per unit with --scale (1 if they are metres)"
+        )
+    steps = np.diff(drive.pose_stamps_ns)
+    step = typical_step([drive.poses * (rules.scale or 1.0, rules.scale or 1.0, 1.0)]) if len(steps) else None
+    if step is None:
+        return
+    speed = step / (float(np.median(steps)) / 1e9)
+    if not _SPEEDS[0] <= speed <= _SPEEDS[1]:
+        raise DataError(
+            f"{drive.name}: its poses cruise at {speed:.3g} m/s, so they are not in metres: give --scale, the metres "
+            f"per unit{' (the one given is wrong)' if rules.scale else ''}"
+        )
+
+
+def _with_progress(episodes: Sequence[Episode], name: str) -> Iterator[Episode]:
+    """The episodes, with a bar in frames for whoever watches."""
+    from tqdm import tqdm
+
+    with tqdm(total=sum(len(data.images) for _, data in episodes), desc=name[-40:], unit="frame", disable=None) as bar:
+        for episode in episodes:
+            yield episode
+            bar.update(len(episode[1].images))
+
+
+def _key(info: EpisodeInfo, data: EpisodeData) -> tuple[str, str, int]:
+    return info.source, json.dumps(info.notes, sort_keys=True, default=str), int(data.stamps_ns[0])
+
+
+def _known_episodes(out: Path) -> set[tuple[str, str, int]]:
+    if not (out / INFO).exists():
+        return set()
+    dataset = EpisodeDataset(out)
+    found = set()
+    for episode in np.flatnonzero(dataset.readable).tolist():
+        info = dataset.info(episode)
+        notes = json.dumps(info.notes, sort_keys=True, default=str)
+        found.add((info.source, notes, int(dataset.stamps_ns(episode)[0])))
+    return found
+
+
+def _picture_size(out: Path) -> tuple[int, int] | None:
+    """(height, width) that a dataset's pictures have."""
+    if not (out / INFO).exists():
+        return None
+    feature = EpisodeDataset(out).features.get(FRONT)
+    return None if feature is None else (int(feature["shape"][0]), int(feature["shape"][1]))
+
+
+class _Spooled(Sequence[bytes]):
+    """Files one after the other in an open file."""
+
+    def __init__(self, file: Any, places: Sequence[tuple[int, int]]) -> None:
+        self._file, self._places = file, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> bytes: ...
+    @overload
+    def __getitem__(self, index: slice) -> _Spooled: ...
+    def __getitem__(self, index: int | slice) -> bytes | _Spooled:
+        if isinstance(index, slice):
+            return _Spooled(self._file, self._places[index])
+        start, length = self._places[index]
+        self._file.seek(start)
+        return bytes(self._file.read(length))
+
+
+def _settled(
+    info: EpisodeInfo, data: EpisodeData, rules: ImportRules, size: tuple[int, int] | None, spool: Any
+) -> tuple[list[Episode], tuple[int, int] | None, list[LeftOut]]:
+    """The episode with its pictures read, without the broken ones, which may leave it in pieces; and their size.
+
+    A picture must not turn out to be broken when its episode is half written.
+    """
+    places: list[tuple[int, int]] = []
+    kept: list[int] = []
+    lost: dict[str, int] = {}
+    for frame in range(len(data.images)):
+        try:
+            file = data.images[frame]
+            found = size_of(file)
+            size = size or found
+            if found != size:
+                (height, width), (h, w) = found, size
+                raise DataError(f"of {width}x{height} pixels where the dataset has {w}x{h}: import them elsewhere")
+        except DataError as error:
+            lost[str(error)] = lost.get(str(error), 0) + 1
+            continue
+        places.append((spool.tell(), len(file)))
+        spool.write(file)
+        kept.append(frame)
+    left = [LeftOut("pictures", count, why) for why, count in lost.items()]
+    if not lost:
+        return [(info, replace(data, images=_Spooled(spool, places)))], size, left
+    stamps = data.stamps_ns[kept]
+    pieces: list[Episode] = []
+    for part in np.split(np.arange(len(kept)), np.flatnonzero(np.diff(stamps) > rules.hole_ns) + 1):
+        if len(part) < rules.min_frames:
+            left += [LeftOut("pictures", len(part), f"in pieces shorter than {rules.min_frames} frames")]
+            continue
+        frames = np.array(kept)[part]
+        actions = None if data.actions is None else data.actions[frames]
+        images = _Spooled(spool, [places[k] for k in part.tolist()])
+        piece = EpisodeData(images, data.stamps_ns[frames], data.poses[frames], actions)
+        pieces.append((replace(info, cruising_step=cruising_step(piece.poses)), piece))
+    return pieces, size, [entry for entry in left if entry.count]
