@@ -67,6 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> _Parser:
+    from nav_foundation.data.commands import add_data
+
     parser = _Parser(
         prog="nav-foundation",
         description="One visual-navigation policy for any ground robot: evaluate it, watch it, compare it.",
@@ -78,6 +80,7 @@ def _parser() -> _Parser:
     _add_demo(verbs)
     _add_compare(verbs)
     _add_episodes(verbs)
+    add_data(verbs, _verb)
     _add_robots(verbs)
     return parser
 

@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, overload
 
@@ -34,11 +35,17 @@ def import_drives(
 
     Appending the same drives again, say after a crash, adds only the episodes that are missing.
     """
+    if not append and (out / INFO).exists():
+        raise DataError(f"{out} holds a dataset already: name another folder, or add to it with --append")
+    drives = iter(drives)
+    if (first := next(drives, None)) is None:
+        raise DataError("the sources hold no drive: see what the format's --help expects of them")
+    _check_scale(first, rules)  # before anything is written
     tally = Tally(rules)
     known = _known_episodes(out) if append else set()
     size = _picture_size(out) if append else None
     with DatasetWriter(out, rules.frame_rate, resume=append, video=video) as writer:
-        for drive in drives:
+        for drive in chain([first], drives):
             _check_scale(drive, rules)
             result = cut(drive, rules)
             tally.begin(drive, result)
