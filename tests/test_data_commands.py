@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +17,7 @@ from test_data_bags import rows
 
 from nav_foundation.cli import main
 from nav_foundation.data.dataset import EpisodeDataset
-from nav_foundation.data.layout import NAVIGATION
+from nav_foundation.data.layout import INFO, NAVIGATION
 from nav_foundation.data.writer import DatasetWriter
 
 
@@ -81,8 +84,6 @@ def test_help_of_every_format_has_examples(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_help_loads_no_readers() -> None:
-    import subprocess
-
     code = (
         "import sys; from nav_foundation.cli import main\n"
         "try: main(['data', 'import', 'rosbag', '--help'])\n"
@@ -108,3 +109,32 @@ def test_export_for_lerobot_holds_the_same_without_our_file(tmp_path: Path, vide
         assert theirs.info(episode).task == ours.info(episode).task
         difference = np.abs(theirs.image(episode, 5).astype(int) - ours.image(episode, 5))
         assert difference.mean() <= (12 if video else 0)
+
+
+@pytest.mark.slow
+def test_an_import_that_is_killed_anywhere_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    for number in range(12):
+        write_bag(tmp_path / "bags" / f"{number:02d}", "sqlite3", rows("sqlite3", count=20 + number, size=(120, 160)))
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "nav_foundation.cli", "data", "import", "rosbag", str(tmp_path / "bags"),
+               "--out", str(out), "--append", "--frame-rate", "10"]
+    rng, closed = np.random.default_rng(0), 0
+    for _ in range(10):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        before = (out / INFO).stat().st_mtime_ns if (out / INFO).exists() else 0
+        deadline = time.monotonic() + 20
+        while process.poll() is None and time.monotonic() < deadline:  # let it begin to write, then kill it soon
+            if (out / INFO).exists() and (out / INFO).stat().st_mtime_ns != before:
+                time.sleep(float(rng.uniform(0.0, 0.1)))
+                break
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        dataset = EpisodeDataset(out)
+        assert not dataset.damaged and dataset.episodes >= closed
+        closed = dataset.episodes
+        for episode in range(closed):
+            assert dataset.lengths[episode] == 20 + episode
+            assert len(dataset.poses(episode)) == 20 + episode and dataset.image(episode, 19).shape == (120, 160, 3)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert EpisodeDataset(out).lengths.tolist() == list(range(20, 32))
