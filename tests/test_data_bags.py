@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import sqlite3
@@ -259,6 +260,26 @@ def test_garbage_is_refused_in_a_sentence(tmp_path: Path, kind: str) -> None:
         file.write_bytes(content)
         with pytest.raises(DataError, match="holds no readable message"):
             list(read_bags(file))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed", range(8))
+def test_damage_anywhere_is_survived_or_refused_in_a_sentence(tmp_path: Path, kind: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    file = file_of(write_bag(tmp_path / "drive", kind, rows(kind), compress=seed % 2 == 1 and kind != "sqlite3"))
+    content = np.frombuffer(file.read_bytes(), np.uint8).copy()
+    content[rng.integers(0, len(content), int(rng.integers(1, 40)))] = rng.integers(0, 256)
+    file.write_bytes(content.tobytes())
+    try:
+        drive = only(read_bags(file))
+    except DataError as error:
+        refusal = str(error)
+        assert "\n" not in refusal, refusal
+        return
+    assert len(drive.pictures) + pictures_left(drive) <= 20
+    for picture in drive.pictures:
+        with contextlib.suppress(DataError):
+            assert rgb_of(picture).shape == (24, 32, 3)
 
 
 def test_a_damaged_chunk_is_skipped(tmp_path: Path) -> None:

@@ -9,11 +9,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
-from rosbags.rosbag1 import ReaderError as Ros1Error
-from rosbags.rosbag2 import ReaderError as Ros2Error
-from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, TypesysError, get_types_from_idl, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
@@ -23,11 +20,6 @@ from nav_foundation.data.schema import DataError
 
 STORAGE = (".mcap", ".db3")
 _ROS1 = (".bag", ".active")
-# A reader meets nonsense in a broken file in many ways.
-BROKEN = (
-    AnyReaderError, Ros1Error, Ros2Error, TypesysError, AssertionError, AttributeError, EOFError, IndexError, KeyError,
-    OSError, RuntimeError, TypeError, ValueError,
-)
 
 
 @dataclass(frozen=True)
@@ -88,15 +80,15 @@ class Bag:
         self.topics: tuple[Topic, ...] = ()
         try:
             self._open()
-        except BROKEN as error:
+        except Exception as error:  # a reader meets nonsense in a broken file in more ways than can be named
             self.give_up_index(error)
 
     def give_up_index(self, error: Exception) -> None:
         """Read record by record from now on, because of this error."""
+        why = " ".join(str(error).split())[:200] or type(error).__name__
         if self._reader is None and self.faults:
-            raise DataError(f"{self.path} cannot be read: {error}")
+            raise DataError(f"{self.path} cannot be read: {why}")
         self._reader = None
-        why = " ".join(str(error).split()) or type(error).__name__
         self.faults = (f"the index cannot be used ({why.rstrip('.')}), so messages were looked for one by one",)
         self._scan()
 
@@ -122,7 +114,7 @@ class Bag:
         """The message, as an object with the fields of its type."""
         try:
             return self._store.deserialize_ros1(raw, kind) if self.is_ros1 else self._store.deserialize_cdr(raw, kind)
-        except (SerdeError, KeyError, AssertionError, IndexError, ValueError, TypeError) as error:
+        except Exception as error:  # see above
             raise DataError(f"{self.path}: a message of type {kind} cannot be decoded: {error!r}") from None
 
     def _open(self) -> None:
@@ -153,23 +145,31 @@ class Bag:
             if isinstance(item, Found):
                 counts[item.channel] = counts.get(item.channel, 0) + 1
             else:
-                faults.append(item.why)
+                faults.append(" ".join(item.why.split()))
         self.faults += tuple(faults)
         if not counts:
             raise DataError(f"{self.path} holds no readable message: {'; '.join(self.faults)}")
         self.topics = tuple(Topic(c.topic, c.kind, count) for c, count in counts.items())
         types = dict(self._default.fielddefs)
         for channel in counts:
-            if channel.definition:
-                types.update(_types(channel))
+            found = _types(channel)
+            types.update(found or {})
+            if found is None:
+                self.faults += (f"the definition of {channel.kind} is broken, so the usual one is taken",)
         self._store = get_typestore(Stores.EMPTY)
         self._store.register(types)
 
 
-def _types(channel: Channel) -> dict[str, Any]:
-    if channel.form == "ros2idl":
-        return dict(get_types_from_idl(channel.definition))
-    return dict(get_types_from_msg(channel.definition, channel.kind))
+def _types(channel: Channel) -> dict[str, Any] | None:
+    """The message types that the file defines for a topic; None where the definition is broken."""
+    if not channel.definition:
+        return {}
+    try:
+        if channel.form == "ros2idl":
+            return dict(get_types_from_idl(channel.definition))
+        return dict(get_types_from_msg(channel.definition, channel.kind))
+    except TypesysError:
+        return None
 
 
 def _topics(connections: Iterable[Connection]) -> tuple[Topic, ...]:

@@ -48,7 +48,10 @@ def recover(path: Path) -> Iterator[Found | Fault]:
     if path.stat().st_size == 0:
         yield Fault(f"{path.name} is empty")
         return
-    yield from reader(path)
+    try:
+        yield from reader(path)
+    except (struct.error, LookupError, ValueError, OSError, OverflowError, MemoryError) as error:
+        yield Fault(f"{path.name}: a record is broken ({error!r}), and what follows it is not read")
 
 
 def _at(name: str, position: int, why: str) -> Fault:
@@ -80,11 +83,11 @@ def _mcap(path: Path) -> Iterator[Found | Fault]:
             if kind in (3, 4, 5) and whole:
                 yield from _mcap_records(head + file.read(length), schemas, channels)
             elif kind == 6:
-                records, fault = _mcap_chunk(file.read(length))
+                records, fault = _mcap_chunk(file.read(min(length, size)))
                 if fault:
                     yield _at(path.name, position, fault)
                 yield from _mcap_records(records, schemas, channels)
-            elif kind == 2:  # the footer
+            if kind == 2 or not whole:  # the footer is the last record
                 return
             file.seek(position + 9 + length)
 
@@ -156,10 +159,10 @@ def _decompressed(name: str, data: bytes) -> tuple[bytes, str]:
         unpack = _zstd()
     else:
         return b"", f"a chunk is compressed with {name!r}, which is not read,"
-    parts = []
+    parts: list[bytes] = []
     try:  # in pieces, so that what lies before a fault is kept
-        parts = [unpack(data[k : k + 4096]) for k in range(0, len(data), 4096)]
-    except (OSError, EOFError, RuntimeError, ValueError):
+        parts.extend(unpack(data[k : k + 4096]) for k in range(0, len(data), 4096))
+    except Exception:  # each library has errors of its own
         return b"".join(parts), f"a chunk's {name} data is broken"
     return b"".join(parts), ""
 
@@ -248,6 +251,7 @@ def _fields(data: bytes) -> dict[str, bytes]:
 
 def _sqlite(path: Path) -> Iterator[Found | Fault]:
     database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+    database.text_factory = lambda text: text.decode(errors="replace")
     count = 0
     try:
         database.execute("PRAGMA writable_schema=ON")  # or SQLite refuses a file shorter than its header says

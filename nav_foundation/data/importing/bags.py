@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nav_foundation.data.importing.bag_files import BROKEN, Bag, Message, Topic, bags_in
+from nav_foundation.data.importing.bag_files import Bag, Message, Topic, bags_in
 from nav_foundation.data.importing.bag_poses import (
     FIX,
     TRANSFORMS,
@@ -48,7 +48,7 @@ def read_bags(
         choice = choose(str(file), bag.topics, image_topic, odom_topic, cmd_topic)
         try:
             streams = _collect(bag, choice)
-        except BROKEN as error:
+        except Exception as error:  # whatever a reader meets in a file that is broken further on
             bag.give_up_index(error)
             choice = choose(str(file), bag.topics, image_topic, odom_topic, cmd_topic)
             streams = _collect(bag, choice)
