@@ -14,6 +14,7 @@ from sim_envs.coverage import Coverage
 UNDERFOOT = 0.5  # m around the robot that it knows without looking
 CRUMB = 0.3  # m^2; smaller patches of unseen floor are looked at last
 _TURN = 0.4  # m that a radian of turning counts for when a frontier is chosen
+_TIGHT, _DETOUR = 0.15, 1.0  # m from where the robot no longer fits, and what such a frontier costs more
 
 
 class KnownFloor:
@@ -21,6 +22,8 @@ class KnownFloor:
 
     def __init__(self, coverage: Coverage) -> None:
         self._coverage = coverage
+        free = coverage.free.view(np.uint8)
+        self._tight = cv2.distanceTransform(free, cv2.DIST_L2, 3) * coverage.top_down.resolution < _TIGHT
 
     def seen_at(self, point: np.ndarray) -> bool:
         return self._coverage.seen_at(point)
@@ -77,6 +80,8 @@ class KnownFloor:
         cost = self.distances(edges)
         towards = np.arctan2(edges[:, 1] - self._here[1], edges[:, 0] - self._here[0]) - yaw
         cost += _TURN * np.abs((towards + math.pi) % math.tau - math.pi)
+        row, column = self._coverage.top_down.cells(edges).T
+        cost[self._tight[row, column]] += _DETOUR
         if len(targets):
             cost += np.linalg.norm(edges[:, None] - targets[None, :, :2], axis=2).min(axis=1)
         best = int(cost.argmin())
