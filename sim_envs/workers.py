@@ -148,7 +148,7 @@ def _receive(worker: _Worker) -> tuple[int, Any]:
     number = worker.pending[0]
     try:
         kind, what = worker.pipe.recv()
-    except (EOFError, ConnectionResetError):
+    except (EOFError, OSError):  # between two messages, or within one
         worker.process.join()
         raise _DeathError(_cause(worker.process.exitcode)) from None
     if kind == "crashed":

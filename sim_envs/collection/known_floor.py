@@ -153,7 +153,7 @@ def _pulled(walkable: np.ndarray, before: np.ndarray, row: int, column: int) -> 
 @kernel
 def _straight(walkable: np.ndarray, a: tuple[int, int], b: tuple[int, int]) -> bool:
     """Whether the straight line between the centres of two cells stays on walkable ones."""
-    steps = 3 * max(abs(b[0] - a[0]), abs(b[1] - a[1]))
+    steps = 8 * max(abs(b[0] - a[0]), abs(b[1] - a[1]))
     for k in range(1, steps):
         u = k / steps
         if not walkable[math.floor(a[0] + u * (b[0] - a[0]) + 0.5), math.floor(a[1] + u * (b[1] - a[1]) + 0.5)]:
