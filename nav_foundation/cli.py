@@ -68,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> _Parser:
     from nav_foundation.data.commands import add_data
+    from sim_envs.collection.commands import add_collect
 
     parser = _Parser(
         prog="nav-foundation",
@@ -82,6 +83,7 @@ def _parser() -> _Parser:
     _add_episodes(verbs)
     add_data(verbs, _verb)
     _add_robots(verbs)
+    add_collect(verbs, _verb)
     return parser
 
 
