@@ -283,6 +283,14 @@ def test_worlds_measured_in_millimetres(tmp_path: Path) -> None:
     assert "metres are expected" in message(tmp_path / "a.glb")
 
 
+@pytest.mark.parametrize("place", [(500_000.0, 0.0, -4_600_000.0), (0.0, 30_000.0, 0.0)])
+def test_worlds_far_from_their_origin(tmp_path: Path, place: tuple[float, float, float]) -> None:
+    scene = trimesh.Scene()
+    scene.add_geometry(box((4, 1, 4)), transform=trimesh.transformations.translation_matrix(place))
+    scene.export(tmp_path / "a.glb")
+    assert "from its origin" in message(tmp_path / "a.glb")
+
+
 def test_missing_material_file_and_picture(tmp_path: Path) -> None:
     (tmp_path / "a.obj").write_text("mtllib gone.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
     assert "gone.mtl, which is missing" in message(tmp_path / "a.obj")

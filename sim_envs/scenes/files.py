@@ -178,12 +178,16 @@ class _Parts:
         ids = {key: number for number, key in enumerate(sorted(self.categories), start=1)} if len(counts) > 1 else {}
         instance = np.repeat([ids.get(key, 0) for key in self.owner], counts).astype(np.int32)
         corners = vertices[faces]
-        extent = corners.reshape(-1, 3).max(axis=0) - corners.reshape(-1, 3).min(axis=0)
+        low, high = corners.reshape(-1, 3).min(axis=0), corners.reshape(-1, 3).max(axis=0)
+        extent = high - low
         if extent.max() > _WIDEST:
             raise SceneError(
                 f"{file} is {extent.max():,.0f} m wide: metres are expected, scale it or set units_to_meters in a "
                 f"stage_config.json beside it"
             )
+        away = float(max(np.abs(low).max(), np.abs(high).max()))
+        if away > _WIDEST:  # float32 coordinates are too coarse there: half a metre at the numbers of map projections
+            raise SceneError(f"{file} reaches {away:,.0f} m from its origin: move the world there and export it")
         colours = None
         if any(part is not None for part in self.colours):
             white = [np.full((count, 3, 3), 255, dtype=np.uint8) for count in counts]
