@@ -204,7 +204,8 @@ class World:
 
     def _tick_at(self, time: float) -> int:
         """The tick nearest to a time, the first one for times before it."""
-        return int(np.searchsorted(self._times, time - 1e-9)) if time > 0 else 0
+        after = int(np.searchsorted(self._times, time - 1e-9)) if time > 0 else 0
+        return after - 1 if after and time - self._times[after - 1] < self._times[after] - time else after
 
     def _shortest(self) -> float:
         episode = self.episode

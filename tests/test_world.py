@@ -110,6 +110,16 @@ def test_a_delayed_frame_shows_the_past_and_says_so() -> None:
     pytest.fail("no episode of 20 had a camera latency above 40 ms")
 
 
+def test_the_tick_of_a_delayed_frame_is_the_nearest_one() -> None:
+    world = World(OpenField(), ROBOT)
+    world.reset(point_episode())
+    for _ in range(10):
+        world.tick(Velocity())
+    for time in np.arange(-0.2, world.time, 0.007):
+        assert world._tick_at(float(time)) == np.abs(world.times - time).argmin()
+    assert world._tick_at(world.time) == 10
+
+
 def test_people_keep_off_the_robot_and_walk() -> None:
     world = World(OpenField(), ROBOT, WorldSettings(people=6))
     world.reset(point_episode())
