@@ -30,7 +30,6 @@ class OraclePolicy:
 
     def reset(self, robot: RobotSpec, goal: Goal, seed: int, tour: Tour | None = None) -> None:
         self._path = np.zeros((0, 3))
-        self._waited = 0
 
     def plan(self, observation: Observation, goal: Goal) -> Plan:
         world = self._world
@@ -52,7 +51,7 @@ class OraclePolicy:
     def _follow(self) -> None:
         """Drop what of the way is behind; make a new way when there is none or the robot has left it."""
         world, here = self._world, self._world.pose.position
-        if len(self._path) and world.episode.task == "explore" and self._has_seen(self._path[-1]):
+        if len(self._path) and world.episode.task == "explore" and world.coverage.seen_at(self._path[-1]):
             self._path = np.zeros((0, 3))
         if len(self._path):
             near = np.linalg.norm(self._path[:40, :2] - here[:2], axis=1)
@@ -64,11 +63,6 @@ class OraclePolicy:
             way = world.simulator.geodesic(here, self._targets()).path
             way = way if len(way) else here[None]
             self._path = with_margin(world.simulator, resample_path(way, _SPACING), world.robot.footprint.radius)
-
-    def _has_seen(self, point: np.ndarray) -> bool:
-        coverage = self._world.coverage
-        row, column = coverage.top_down.cells(point[None])[0]
-        return bool(coverage.seen[row, column])
 
     def _targets(self) -> np.ndarray:
         """[N, 3] places worth going to."""
