@@ -210,6 +210,11 @@ class World:
     def _shortest(self) -> float:
         episode = self.episode
         if episode.task == "explore":
+            if not math.isfinite(episode.geodesic_distance):  # the time limit comes from it: there would be none
+                raise EpisodeError(
+                    f"episode {episode.episode_id} in {episode.scene}: its geodesic distance is "
+                    f"{episode.geodesic_distance}: give the metres that an expert drives to explore"
+                )
             return episode.geodesic_distance
         way = self.simulator.geodesic(self.pose.position, episode.goals)
         if not math.isfinite(way.distance):

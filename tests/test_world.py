@@ -62,6 +62,12 @@ def test_an_unsolvable_episode_and_a_start_outside_say_so() -> None:
         world.reset(point_episode(start=Pose(-50, 5, 0, 0)))
 
 
+def test_an_exploration_without_a_length_would_never_end() -> None:
+    endless = Episode("0", "explore", SceneRef("house"), Pose(2, 5, 0, 0), np.empty((0, 3)), 1.0, math.nan)
+    with pytest.raises(EpisodeError, match="metres that an expert drives"):
+        World(OpenField(), ROBOT).reset(endless)
+
+
 def run(policy: str, seed: int = 0, noise: bool = False, people: int = 0) -> Trace:
     world = World(OpenField(), ROBOT, WorldSettings(noise=noise, people=people))
     made = {"oracle": OraclePolicy(world), "bearing": BearingPolicy(), "random": RandomWalkPolicy()}[policy]
