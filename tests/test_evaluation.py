@@ -21,7 +21,7 @@ from sim_envs.evaluation.episode_sets import describe, make_episodes
 from sim_envs.evaluation.evaluate import build_policy, evaluate, groups_by_scene
 from sim_envs.evaluation.results import Journal, compare_files, load_records
 from sim_envs.evaluation.settings import EvaluationSettings
-from sim_envs.evaluation.workers import WorkerError, run_jobs
+from sim_envs.evaluation.workers import WorkerError, WorkerKilled, run_jobs
 from sim_envs.simulator import SceneError, SceneRef
 from sim_envs.tasks.episode import EpisodeError
 from sim_envs.tasks.habitat_files import load_episodes, save_episodes
@@ -61,7 +61,7 @@ def test_every_job_is_done_once_whoever_does_it() -> None:
 @pytest.mark.parametrize(
     ("kind", "error", "words"),
     [
-        ("killed", WorkerError, "episode 3 was killed by SIGKILL.*fewer workers"),
+        ("killed", WorkerKilled, "episode 3 was killed by SIGKILL.*fewer workers"),
         ("exits", WorkerError, "episode 3 ended by itself with exit code 7"),
         ("bug", WorkerError, r"episode 3 failed(.|\n)*IndexError: no such thing"),
         ("numpy", WorkerError, r"episode 3 failed(.|\n)*ValueError: operands"),  # a bug, not the user's mistake

@@ -24,6 +24,10 @@ class WorkerError(RuntimeError):
     """A worker process died, or its code is at fault; the message says at which job and why."""
 
 
+class WorkerKilled(WorkerError, ValueError):
+    """The system or somebody killed a worker process: users can mend that, so they get the sentence alone."""
+
+
 Job = Callable[[int], Any]  # a job's number in, its result out; both cross the process boundary
 MakeJob = Callable[..., Job]  # called once in each process
 
@@ -129,7 +133,9 @@ def _receive(worker: _Worker) -> tuple[int, Any]:
         kind, what = worker.pipe.recv()
     except (EOFError, ConnectionResetError):
         worker.process.join()
-        raise WorkerError(f"the worker process of episode {number} {_cause(worker.process.exitcode)}") from None
+        code = worker.process.exitcode
+        kind_of_end = WorkerKilled if code == -signal.SIGKILL else WorkerError
+        raise kind_of_end(f"the worker process of episode {number} {_cause(code)}") from None
     if kind == "crashed":
         raise WorkerError(f"episode {number} failed in a worker process:\n{what}")
     if kind == "refused":
