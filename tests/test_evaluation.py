@@ -166,6 +166,13 @@ def test_a_changed_scene_file_is_another_scene(room: Path, tmp_path: Path) -> No
         evaluate(settings(scene, episodes=2), 1, journal, progress=False)
 
 
+@pytest.mark.parametrize("text", ['{"per_episode": 5}', '{"per_episode": [{"episode": ["a"]}]}', '{"per_episode": {}}'])
+def test_json_that_only_looks_like_results_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(ValueError, match="does not hold results"):
+        load_records(tmp_path / "a.json")
+
+
 def test_damaged_journals_are_named_and_not_overwritten(room: Path, tmp_path: Path) -> None:
     journal = tmp_path / "notes.jsonl"
     for text, words in (("dear diary\n", "line 1"), ('{"index": 0, "success": 1.0}\n', "does not hold results")):
