@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-import math
 import re
+import sys
 import types
 import typing
 from pathlib import Path
@@ -26,7 +26,7 @@ def load_mapping(path: str | Path) -> dict[str, Any]:
         data = json.loads(text, object_pairs_hook=_without_twins) if path.suffix == ".json" else _parse_yaml(text)
     except FileNotFoundError:
         raise ValueError(f"settings file {path} does not exist") from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ValueError(f"settings file {path} cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):
         raise ValueError(f"settings file {path} must hold 'key: value' pairs at its top")
@@ -132,7 +132,7 @@ def _scalar(hint: Any, value: Any, where: str) -> Any:
     if hint is float and isinstance(value, str) and _EXPONENT_ONLY.fullmatch(value):
         value = float(value)
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        if not math.isfinite(value):
+        if not abs(value) <= sys.float_info.max:  # NaN, infinity, or a whole number that no float can hold
             raise ValueError(f"{where} is {value}: give a finite number")
         return float(value)
     if hint is Path and isinstance(value, str):

@@ -210,6 +210,9 @@ class Plan:
             math.isfinite(self.waypoint_dt) and self.waypoint_dt > 0,
             f"Plan.waypoint_dt is {self.waypoint_dt}: it must be above 0 seconds",
         )
+        for name in ("distance", "distance_std"):  # inf is an answer, NaN is not
+            value = getattr(self, name)
+            _require(value >= 0.0, f"Plan.{name} is {value}: give metres, 0 or more")
         for name in ("arrival", "collision"):
             value = getattr(self, name)
             _require(0.0 <= value <= 1.0, f"Plan.{name} is {value}: it is a probability")

@@ -63,15 +63,18 @@ class Controller:
     def command(self, plan: Plan | None, odometry: Pose2 | None, now_ns: int, *, hold: bool = False) -> Velocity:
         """The velocity for this control tick. `hold` brakes to a stand without being a fault (arrived, paused)."""
         elapsed = 1.0 / self.robot.control_rate
-        clock_fault = ""
+        clock_fault, stands = "", False
         if self._last_ns is not None:
             elapsed = (now_ns - self._last_ns) / NANOSECONDS
+            stands = elapsed > self.robot.command_timeout
             if not 0.0 <= elapsed <= 1.0:
                 clock_fault = f"the clock jumped by {elapsed:.2f} s"
                 self._odometry.clear()
                 elapsed = 1.0 / self.robot.control_rate
         self._last_ns = now_ns
-        self._reckoned = compose(self._reckoned, _travelled(self._last, elapsed))
+        self._reckoned = compose(self._reckoned, _travelled(self._last, min(elapsed, self.robot.command_timeout)))
+        if stands:  # the base has stopped by itself: it must not jump to the speed it had, nor to what it could have
+            self._last, elapsed = STOP, 1.0 / self.robot.control_rate
         here = odometry if odometry is not None else self._reckoned
         self.remember(now_ns, here)
         self.fault = clock_fault or self._doubt(plan, now_ns)

@@ -30,7 +30,6 @@ class OraclePolicy:
 
     def reset(self, robot: RobotSpec, goal: Goal, seed: int, tour: Tour | None = None) -> None:
         self._path = np.zeros((0, 3))
-        self._waited = 0
 
     def plan(self, observation: Observation, goal: Goal) -> Plan:
         world = self._world

@@ -52,7 +52,7 @@ class SceneRef:
     def __str__(self) -> str:
         if self.kind == "file":
             return self.path
-        return f"{self.kind}:{self.seed}" + (f"?size={self.size:g}" if self.size else "")
+        return f"{self.kind}:{self.seed}" + (f"?size={self.size:.15g}" if self.size else "")
 
 
 @dataclass(frozen=True)

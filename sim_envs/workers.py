@@ -26,8 +26,16 @@ class WorkerError(RuntimeError):
     """A worker process died, or its code is at fault; the message says at which job and why."""
 
 
+class WorkerKilledError(WorkerError, ValueError):
+    """The system or somebody killed a worker process: users can mend that, so they get the sentence alone."""
+
+
 class _DeathError(Exception):
     """A worker process is gone; the message says how it ended."""
+
+    def __init__(self, exitcode: int | None) -> None:
+        super().__init__(_cause(exitcode))
+        self.kind = WorkerKilledError if exitcode == -signal.SIGKILL else WorkerError
 
 
 Job = Callable[[int], Any]  # a job's number in, its result out; both cross the process boundary
@@ -70,7 +78,7 @@ def run_jobs(
                     deaths[number] += 1
                     if deaths[number] > retries:
                         tried = f", {deaths[number]} times" if retries else ""
-                        raise WorkerError(f"the worker process of episode {number} {death}{tried}") from None
+                        raise death.kind(f"the worker process of episode {number} {death}{tried}") from None
                     team.remove(worker)
                     queue.insert(0, (worker.group, worker.pending))
                     team.append(_start(make_job, arguments))
@@ -150,7 +158,7 @@ def _receive(worker: _Worker) -> tuple[int, Any]:
         kind, what = worker.pipe.recv()
     except (EOFError, OSError):  # between two messages, or within one
         worker.process.join()
-        raise _DeathError(_cause(worker.process.exitcode)) from None
+        raise _DeathError(worker.process.exitcode) from None
     if kind == "crashed":
         raise WorkerError(f"episode {number} failed in a worker process:\n{what}")
     if kind == "refused":

@@ -214,11 +214,17 @@ class World:
 
     def _tick_at(self, time: float) -> int:
         """The tick nearest to a time, the first one for times before it."""
-        return int(np.searchsorted(self._times, time - 1e-9)) if time > 0 else 0
+        after = int(np.searchsorted(self._times, time - 1e-9)) if time > 0 else 0
+        return after - 1 if after and time - self._times[after - 1] < self._times[after] - time else after
 
     def _shortest(self) -> float:
         episode = self.episode
         if episode.task == "explore":
+            if not math.isfinite(episode.geodesic_distance):  # the time limit comes from it: there would be none
+                raise EpisodeError(
+                    f"episode {episode.episode_id} in {episode.scene}: its geodesic distance is "
+                    f"{episode.geodesic_distance}: give the metres that an expert drives to explore"
+                )
             return episode.geodesic_distance
         way = self.simulator.geodesic(self.pose.position, episode.goals)
         if not math.isfinite(way.distance):

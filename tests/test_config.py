@@ -71,6 +71,7 @@ def test_robots_survive_the_round_trip(name: str) -> None:
     ({"count": 1, "inner": 3}, "inner is 3: it takes 'key: value' pairs"),
     ({"count": 1, "inner": {"rate": "quick"}}, "rate is 'quick': it takes a float"),
     ({"count": 1, "inner": {"rate": float("nan")}}, "finite"),
+    ({"count": 1, "inner": {"rate": 10**400}}, "finite"),
     ({"count": 1, "inner": {"rate": True}}, "rate is True"),
     ({"count": 1, "inner": {"names": "abc"}}, "it takes a list"),
     ({"count": 1, "inner": {"names": ["a", 1]}}, "names is 1"),
@@ -107,6 +108,7 @@ def test_exponents_are_numbers_with_and_without_a_dot(tmp_path: Path, text: str,
     ("a.yaml", "x: !!python/object/apply:os.getcwd []\n", "cannot be read"),
     ("a.json", '{"count": 1, "count": 2}', "key 'count' is given twice"),
     ("a.json", '{"count": ', "cannot be read"),
+    pytest.param("a.json", "[" * 100_000, "cannot be read", id="deep"),
     ("a.json", "[1]", "must hold 'key: value' pairs"),
 ])
 def test_broken_files_are_named(tmp_path: Path, name: str, text: str, message: str) -> None:

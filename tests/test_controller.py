@@ -105,6 +105,17 @@ def test_clock_jumps_and_future_plans_stop_it() -> None:
     assert controller.command(straight(10**9), None, TICK_NS).linear < moving.linear and "old" in controller.fault
 
 
+@pytest.mark.parametrize("gap", [0.8, 5.0])
+def test_after_a_silence_that_stops_the_base_it_starts_from_a_stand(gap: float) -> None:
+    controller, now = Controller(ROBOT), 0
+    for tick in range(20):
+        now = tick * TICK_NS
+        moving = controller.command(straight(now), None, now)
+    assert moving.linear > 0.8 * ROBOT.cruise_speed and gap > ROBOT.command_timeout
+    now += round(gap * 1e9)
+    assert controller.command(straight(now), None, now).linear <= ROBOT.acceleration / ROBOT.control_rate + 1e-9
+
+
 def test_an_emergency_stop_outlives_a_reset_until_released() -> None:
     controller = Controller(ROBOT)
     controller.emergency_stop()

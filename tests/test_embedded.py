@@ -36,6 +36,13 @@ def test_the_scene_is_described(simulator: EmbeddedSimulator) -> None:
     assert wide.navigable_area == pytest.approx(7 * 5, rel=0.05)
 
 
+def test_vertices_without_faces_do_not_widen_the_scene(simulator: EmbeddedSimulator) -> None:
+    room = room_scenes.empty_room()
+    stray = np.array([[900.0, 0.0, 0.0], [np.nan] * 3], np.float32)
+    info = simulator.load_mesh(replace(room, vertices=np.concatenate([room.vertices, stray])), FOOTPRINT)
+    np.testing.assert_allclose(info.upper, room_scenes.UPPER)
+
+
 def test_reloading_the_current_scene_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[SceneRef] = []
 

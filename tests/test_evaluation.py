@@ -24,7 +24,7 @@ from sim_envs.evaluation.settings import EvaluationSettings
 from sim_envs.simulator import SceneError, SceneRef
 from sim_envs.tasks.episode import EpisodeError
 from sim_envs.tasks.habitat_files import load_episodes, save_episodes
-from sim_envs.workers import WorkerError, run_jobs
+from sim_envs.workers import WorkerError, WorkerKilledError, run_jobs
 
 # --- processes ----------------------------------------------------------------------------------------------------
 
@@ -61,7 +61,7 @@ def test_every_job_is_done_once_whoever_does_it() -> None:
 @pytest.mark.parametrize(
     ("kind", "error", "words"),
     [
-        ("killed", WorkerError, "episode 3 was killed by SIGKILL.*fewer workers"),
+        ("killed", WorkerKilledError, "episode 3 was killed by SIGKILL.*fewer workers"),
         ("exits", WorkerError, "episode 3 ended by itself with exit code 7"),
         ("bug", WorkerError, r"episode 3 failed(.|\n)*IndexError: no such thing"),
         ("numpy", WorkerError, r"episode 3 failed(.|\n)*ValueError: operands"),  # a bug, not the user's mistake
@@ -164,6 +164,13 @@ def test_a_changed_scene_file_is_another_scene(room: Path, tmp_path: Path) -> No
     scene.write_bytes(room.read_bytes() + b"# moved the sofa\n")
     with pytest.raises(ValueError, match=r"other settings \(scenes\)"):
         evaluate(settings(scene, episodes=2), 1, journal, progress=False)
+
+
+@pytest.mark.parametrize("text", ['{"per_episode": 5}', '{"per_episode": [{"episode": ["a"]}]}', '{"per_episode": {}}'])
+def test_json_that_only_looks_like_results_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(ValueError, match="does not hold results"):
+        load_records(tmp_path / "a.json")
 
 
 def test_damaged_journals_are_named_and_not_overwritten(room: Path, tmp_path: Path) -> None:

@@ -217,6 +217,21 @@ def test_several_materials_stay_apart(tmp_path: Path) -> None:
     assert np.allclose(colours[left < -2], [0, 1, 0])
 
 
+def test_a_material_keeps_its_picture_where_another_part_cannot_place_it(tmp_path: Path) -> None:
+    material = PBRMaterial(baseColorTexture=Image.new("RGB", (4, 4), RED))
+    bare = sign(material)
+    bare.visual = trimesh.visual.TextureVisuals(material=material)
+    scene = trimesh.Scene()
+    scene.add_geometry(bare, node_name="a")  # first, so that it meets the material first
+    scene.add_geometry(sign(material), node_name="b")
+    scene.export(tmp_path / "a.glb")
+    mesh = load_mesh_file(str(tmp_path / "a.glb"))
+    first, second = (mesh.materials[k] for k in mesh.material[[0, -1]])
+    assert (first.texture is None, second.texture is None) == (True, False)
+    assert first.colour[0] > 5 * first.colour[1]
+    assert second.colour == (1.0, 1.0, 1.0)
+
+
 def test_vertex_and_face_colours_of_ply(tmp_path: Path) -> None:
     triangle = trimesh.Trimesh([[0, 0, 0], [1, 0, 0], [0, 1, 0]], [[0, 1, 2]], process=False)
     triangle.visual.vertex_colors = [[255, 0, 0, 255], [0, 255, 0, 255], [10, 20, 30, 255]]
@@ -283,6 +298,14 @@ def test_worlds_measured_in_millimetres(tmp_path: Path) -> None:
     assert "metres are expected" in message(tmp_path / "a.glb")
 
 
+@pytest.mark.parametrize("place", [(500_000.0, 0.0, -4_600_000.0), (0.0, 30_000.0, 0.0)])
+def test_worlds_far_from_their_origin(tmp_path: Path, place: tuple[float, float, float]) -> None:
+    scene = trimesh.Scene()
+    scene.add_geometry(box((4, 1, 4)), transform=trimesh.transformations.translation_matrix(place))
+    scene.export(tmp_path / "a.glb")
+    assert "from its origin" in message(tmp_path / "a.glb")
+
+
 def test_missing_material_file_and_picture(tmp_path: Path) -> None:
     (tmp_path / "a.obj").write_text("mtllib gone.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
     assert "gone.mtl, which is missing" in message(tmp_path / "a.obj")
@@ -309,6 +332,17 @@ def test_compressed_textures_and_triangles_name_the_way_out(tmp_path: Path) -> N
     assert "d.bin, which is missing" in message(tmp_path / "d.glb")
     write_glb(tmp_path / "e.glb", {"asset": asset})
     message(tmp_path / "e.glb")
+
+
+def test_fans_and_colours_of_16_bits_are_not_garbled(tmp_path: Path) -> None:
+    asset = {"version": "2.0"}
+    fan = {"attributes": {"POSITION": 0}, "mode": 6}
+    write_glb(tmp_path / "a.glb", {"asset": asset, "meshes": [{"primitives": [fan]}]})
+    assert "plain triangles" in message(tmp_path / "a.glb")
+    coloured = {"attributes": {"POSITION": 0, "COLOR_0": 1}}
+    accessors = [{"componentType": 5126, "type": "VEC3"}, {"componentType": 5123, "type": "VEC4", "normalized": True}]
+    write_glb(tmp_path / "b.glb", {"asset": asset, "meshes": [{"primitives": [coloured]}], "accessors": accessors})
+    assert "16 bits" in message(tmp_path / "b.glb")
 
 
 def test_broken_sidecar(tmp_path: Path) -> None:

@@ -42,6 +42,9 @@ def test_numbers_typed_by_hand_are_training_scenes_and_cities_keep_their_size():
     assert split_of(SceneRef("house", 7)) == "train"
     ref = scene_refs("city", "test", 0, 1, size=1000)[0]
     assert ref.size == 1000 and split_of(ref) == "test"
+    assert str(ref).endswith("?size=1000")
+    uneven = SceneRef("city", 7, 123.4567)
+    assert SceneRef.parse(str(uneven)) == uneven
 
 
 @pytest.mark.parametrize(

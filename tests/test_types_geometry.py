@@ -154,6 +154,8 @@ def test_resampling_by_hand() -> None:
     (lambda: Plan(np.zeros((0, 3)), 0.2, 0, 1.0), "H > 0"),
     (lambda: Plan(np.zeros((8, 2)), 0.2, 0, 1.0), r"\[H, 3\]"),
     (lambda: Plan(WAYPOINTS, 0.0, 0, 1.0), "waypoint_dt"),
+    (lambda: Plan(WAYPOINTS, 0.2, 0, math.nan), r"Plan\.distance"),
+    (lambda: Plan(WAYPOINTS, 0.2, 0, 1.0, distance_std=-0.1), r"Plan\.distance_std"),
     (lambda: Plan(WAYPOINTS, 0.2, 0, 1.0, arrival=1.1), r"Plan\.arrival"),
     (lambda: Plan(WAYPOINTS, 0.2, 0, 1.0, collision=math.nan), r"Plan\.collision"),
 ])

@@ -62,6 +62,12 @@ def test_an_unsolvable_episode_and_a_start_outside_say_so() -> None:
         world.reset(point_episode(start=Pose(-50, 5, 0, 0)))
 
 
+def test_an_exploration_without_a_length_would_never_end() -> None:
+    endless = Episode("0", "explore", SceneRef("house"), Pose(2, 5, 0, 0), np.empty((0, 3)), 1.0, math.nan)
+    with pytest.raises(EpisodeError, match="metres that an expert drives"):
+        World(OpenField(), ROBOT).reset(endless)
+
+
 def run(policy: str, seed: int = 0, noise: bool = False, people: int = 0) -> Trace:
     world = World(OpenField(), ROBOT, WorldSettings(noise=noise, people=people))
     made = {"oracle": OraclePolicy(world), "bearing": BearingPolicy(), "random": RandomWalkPolicy()}[policy]
@@ -108,6 +114,16 @@ def test_a_delayed_frame_shows_the_past_and_says_so() -> None:
             assert seen.odometry is not None and seen.odometry.x < world.odometry.x
             return
     pytest.fail("no episode of 20 had a camera latency above 40 ms")
+
+
+def test_the_tick_of_a_delayed_frame_is_the_nearest_one() -> None:
+    world = World(OpenField(), ROBOT)
+    world.reset(point_episode())
+    for _ in range(10):
+        world.tick(Velocity())
+    for time in np.arange(-0.2, world.time, 0.007):
+        assert world._tick_at(float(time)) == np.abs(world.times - time).argmin()
+    assert world._tick_at(world.time) == 10
 
 
 def test_people_keep_off_the_robot_and_walk() -> None:

@@ -55,7 +55,7 @@ class EmbeddedSimulator:
         self._navigation = Navigation(mesh, footprint)
         self._mesh, self._footprint, self._renderer = mesh, footprint, renderer
         self._info = SceneInfo(
-            scene, mesh.vertices.min(axis=0).astype(np.float64), mesh.vertices.max(axis=0).astype(np.float64),
+            scene, self._navigation.lower, self._navigation.upper,  # of vertices that faces use: others may be NaN
             self._navigation.navigable_area, mesh.instances, mesh.rooms, mesh.doors,
         )
         return self._info

@@ -118,7 +118,9 @@ def load_records(path: str | Path) -> list[Record]:
             raise ValueError(f"results file {path} cannot be read: {error.strerror or error}") from None
         except (ValueError, KeyError, TypeError):
             raise foreign from None
-    if not all(isinstance(record, dict) and ("error" in record or "episode" in record) for record in records):
+    if not isinstance(records, list) or not all(
+        isinstance(record, dict) and ("error" in record or isinstance(record.get("episode"), str)) for record in records
+    ):
         raise foreign
     judged = [record for record in records if not record.get("error")]
     if not judged:

@@ -29,6 +29,7 @@ _NAMELESS = {
 }
 _WIDEST_FINE = 50.0  # m; wider worlds get coarser navigation cells
 _WIDEST = 20_000.0  # m
+_PLAIN = (0, False)  # no object has this id
 
 
 def load_mesh_file(path: str) -> SceneMesh:
@@ -83,7 +84,8 @@ class _Parts:
     categories: dict[str, str] = field(default_factory=dict)  # instance's key -> category
     materials: list[Material] = field(default_factory=list)
     textures: dict[int, np.ndarray] = field(default_factory=dict)
-    known: dict[int, int] = field(default_factory=dict)  # id of trimesh's material -> index
+    # (id of trimesh's material, whether with its picture) -> index; parts without coordinates share its mean colour
+    known: dict[tuple[int, bool], int] = field(default_factory=dict)
 
     def add(
         self, file: Path, geometry: trimesh.Trimesh, transform: np.ndarray, matrix: np.ndarray, names: tuple[str, ...],
@@ -137,14 +139,15 @@ class _Parts:
 
     def _plain(self) -> int:
         """The material of parts that have none: white, for vertex colours to multiply."""
-        if 0 not in self.known:
-            self.known[0] = len(self.materials)
+        if _PLAIN not in self.known:
+            self.known[_PLAIN] = len(self.materials)
             self.materials.append(Material("plain", emission=float(self.unlit)))
-        return self.known[0]
+        return self.known[_PLAIN]
 
     def _material(self, file: Path, source: Any, textured: bool) -> int:
-        if id(source) in self.known:
-            return self.known[id(source)]
+        key = id(source), textured
+        if key in self.known:
+            return self.known[key]
         colour, image = np.ones(3), getattr(source, "baseColorTexture", None)
         if isinstance(source, trimesh.visual.material.PBRMaterial):
             if source.baseColorFactor is not None:
@@ -156,11 +159,11 @@ class _Parts:
         texture = self._texture(file, image) if image is not None else None
         if texture is not None and not textured:  # no coordinates to place the picture by
             colour, texture = colour * _to_linear(texture.reshape(-1, 3).mean(axis=0) / 255.0), None
-        self.known[id(source)] = len(self.materials)
+        self.known[key] = len(self.materials)
         name = str(getattr(source, "name", None) or f"material {len(self.materials)}")
         r, g, b = (float(value) for value in colour)
         self.materials.append(Material(name, (r, g, b), texture, emission=float(self.unlit)))
-        return self.known[id(source)]
+        return self.known[key]
 
     def _texture(self, file: Path, image: Any) -> np.ndarray:
         if id(image) not in self.textures:
@@ -178,12 +181,16 @@ class _Parts:
         ids = {key: number for number, key in enumerate(sorted(self.categories), start=1)} if len(counts) > 1 else {}
         instance = np.repeat([ids.get(key, 0) for key in self.owner], counts).astype(np.int32)
         corners = vertices[faces]
-        extent = corners.reshape(-1, 3).max(axis=0) - corners.reshape(-1, 3).min(axis=0)
+        low, high = corners.reshape(-1, 3).min(axis=0), corners.reshape(-1, 3).max(axis=0)
+        extent = high - low
         if extent.max() > _WIDEST:
             raise SceneError(
                 f"{file} is {extent.max():,.0f} m wide: metres are expected, scale it or set units_to_meters in a "
                 f"stage_config.json beside it"
             )
+        away = float(max(np.abs(low).max(), np.abs(high).max()))
+        if away > _WIDEST:  # float32 coordinates are too coarse there: half a metre at the numbers of map projections
+            raise SceneError(f"{file} reaches {away:,.0f} m from its origin: move the world there and export it")
         colours = None
         if any(part is not None for part in self.colours):
             white = [np.full((count, 3, 3), 255, dtype=np.uint8) for count in counts]

@@ -26,6 +26,7 @@ _UNDECODABLE = {
     "EXT_meshopt_compression": "meshopt-compressed triangles",
     "KHR_mesh_quantization": "quantised triangles",
 }
+_FAN, _UNSIGNED_SHORT = 6, 5123  # glTF's numbers
 
 
 @dataclass(frozen=True)
@@ -149,10 +150,25 @@ def check_gltf(path: Path, header: dict[str, Any]) -> None:
     ]
     if any("KHR_texture_transform" in colour_map.get("extensions", {}) for colour_map in colour_maps):
         raise SceneError(f"{path} moves its textures (KHR_texture_transform): bake texture transforms when exporting")
+    _check_primitives(path, header)
     for part in (*images, *header.get("buffers", [])):
         uri = part.get("uri", "")
         if uri and not uri.startswith("data:") and not (path.parent / unquote(uri)).is_file():
             raise SceneError(f"{path} refers to {uri}, which is missing: put it beside the file")
+
+
+def _check_primitives(path: Path, header: dict[str, Any]) -> None:
+    """Refuses what trimesh leaves out or garbles: triangle fans, and colours of 16 bits, cut down to their low 8."""
+    accessors = header.get("accessors", [])
+    for primitive in (part for mesh in header.get("meshes", []) for part in mesh.get("primitives", [])):
+        if primitive.get("mode") == _FAN:
+            raise SceneError(f"{path} holds triangle fans, which cannot be read: export plain triangles")
+        colour = primitive.get("attributes", {}).get("COLOR_0")
+        if colour is not None and colour < len(accessors) and accessors[colour].get("componentType") == _UNSIGNED_SHORT:
+            raise SceneError(
+                f"{path} has vertex colours of 16 bits, which cannot be read: export them as floats or bytes (in "
+                "Blender, turn 'Byte Color' attributes into 'Color')"
+            )
 
 
 def check_obj(path: Path) -> None:
