@@ -324,11 +324,11 @@ def _robots_show(options: argparse.Namespace) -> None:
 
     data = {key: value for key, value in to_mapping(load_robot(options.name)).items() if value is not None}
     data["camera"] = {key: value for key, value in data["camera"].items() if value not in (None, [])}
-    print(yaml.safe_dump(data, sort_keys=False), end="")
     if options.json is not None:
         from sim_envs.evaluation.results import write_json
 
         write_json(options.json, data)
+    print(yaml.safe_dump(data, sort_keys=False), end="")
 
 
 # --- values of options --------------------------------------------------------------------------------------------

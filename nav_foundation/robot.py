@@ -40,8 +40,8 @@ class CameraSpec:
                 raise ValueError(f"camera {name} is {value}: give a finite number")
         if not all(map(math.isfinite, self.coefficients)):
             raise ValueError(f"camera coefficients are {list(self.coefficients)}: give finite numbers")
-        if self.width < 1 or self.height < 1:
-            raise ValueError(f"camera size is {self.width}x{self.height}: both must be at least 1 pixel")
+        if not (1 <= self.width <= 10_000 and 1 <= self.height <= 10_000):
+            raise ValueError(f"camera size is {self.width}x{self.height}: give 1 to 10000 pixels each way")
         if not 0.0 < self.mount_height < 10.0:
             raise ValueError(f"camera mount_height is {self.mount_height}: give metres above the floor, 0 to 10")
         if not abs(self.pitch) < math.pi / 2:
@@ -118,8 +118,8 @@ class RobotSpec:
             "control_rate", "frame_rate", "command_timeout",
         ):
             value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"robot {self.name!r}: {name} is {value}: give a number above 0")
+            if not 0 < value <= 1000.0:
+                raise ValueError(f"robot {self.name!r}: {name} is {value}: give a number above 0, up to 1000")
         if self.cruise_speed > self.max_speed:
             raise ValueError(
                 f"robot {self.name!r}: cruise_speed {self.cruise_speed} exceeds max_speed {self.max_speed} m/s"

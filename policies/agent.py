@@ -23,11 +23,14 @@ class Agent:
         self.arrived = False
         self._arrivals = 0
 
-    def reset(self, goal: Goal, seed: int = 0, tour: Tour | None = None) -> None:
-        """Begin a new goal. All randomness of the episode comes from `seed`."""
+    def reset(self, goal: Goal, seed: int = 0, tour: Tour | None = None, *, moving: bool = False) -> None:
+        """Begin a new goal, perhaps while the robot is `moving`. All randomness of the episode comes from `seed`."""
         self.arrived = False
         self._arrivals = 0
-        self.controller.reset()
+        if moving:
+            self.controller.forget()
+        else:
+            self.controller.reset()
         self.policy.reset(self.robot, goal, seed, tour)
 
     def plan(self, observation: Observation, goal: Goal) -> Plan:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -25,6 +25,12 @@ class ControllerSettings:
     oldest_plan: float = 1.0  # s since the plan's observation was exposed
     history: float = 2.0  # s of odometry kept, to place late plans
 
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise ValueError(f"controller {field.name} is {value}: give a number above 0")
+
 
 class Controller:
     """Follows plans for one robot. `fault` says in words why it is stopping, empty while all is well."""
@@ -37,16 +43,20 @@ class Controller:
         self.reset()
 
     def reset(self) -> None:
-        """Forget plans and motion. An emergency stop stays latched."""
-        self.fault = ""
+        """Begin anew with a robot that stands. An emergency stop stays latched."""
         self._last = STOP
         self._last_ns: int | None = None
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget plans and places but not the speed: for a new goal while the robot is moving."""
+        self.fault = ""
         self._plan_seen: tuple[int, int] | None = None  # (plan stamp, when it first arrived), ns
         self._odometry: deque[tuple[int, Pose2]] = deque()
         self._reckoned = Pose2(0.0, 0.0, 0.0)  # integrated commands, for robots without odometry
 
     def emergency_stop(self) -> None:
-        """Stop at once and stay stopped until `release`."""
+        """Command a stand at once, however hard the base brakes, and stay stopped until `release`."""
         self._emergency = True
 
     def release(self) -> None:
@@ -82,7 +92,7 @@ class Controller:
             wanted = STOP
         else:
             wanted = self._pursue(plan, here, now_ns)
-        self._last = self._limit(wanted, elapsed)
+        self._last = STOP if self._emergency else self._limit(wanted, elapsed)
         return self._last
 
     def _doubt(self, plan: Plan | None, now_ns: int) -> str:

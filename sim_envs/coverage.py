@@ -12,6 +12,8 @@ from nav_foundation.robot import CameraSpec
 from sim_envs.compiled import kernel
 from sim_envs.simulator import SceneError, SceneInfo, Simulator, TopDown
 
+FARTHEST = 30.0  # m from the start; a city's floor beyond is not part of what is to be seen
+
 
 class Coverage:
     """Grows with every `update`. `free` and `seen` are masks on the grid of `top_down`.
@@ -83,17 +85,20 @@ class Coverage:
 
 
 def _connected(top_down: TopDown, start: np.ndarray) -> np.ndarray:
-    """[rows, columns] bool: the free cells that hang together with the one nearest to `start`."""
-    _, labels = cv2.connectedComponents((top_down.grid == TopDown.FREE).astype(np.uint8), connectivity=8)
+    """[rows, columns] bool: the free cells within FARTHEST that hang together with the one nearest to `start`."""
+    free = top_down.grid == TopDown.FREE
+    row, column = top_down.cells(start[None])[0]
+    y, x = np.ogrid[: free.shape[0], : free.shape[1]]
+    free &= np.hypot(y - row, x - column) * top_down.resolution <= FARTHEST
+    _, labels = cv2.connectedComponents(free.astype(np.uint8), connectivity=8)
     cells = np.argwhere(labels > 0)
-    if len(cells) == 0:
-        raise SceneError("the floor plan has no free cell for this robot: choose a smaller robot or another scene")
     distance = np.linalg.norm(top_down.centres(cells) - start, axis=1)
-    nearest = int(distance.argmin())
-    if distance[nearest] > 2.0:
+    if not len(cells) or distance.min() > 2.0:
         raise SceneError(
-            f"no free floor within 2 m of ({start[0]:.2f}, {start[1]:.2f}): start where the robot can stand"
+            f"no free floor within 2 m of ({start[0]:.2f}, {start[1]:.2f}): start where the robot can stand, or choose "
+            "a smaller one"
         )
+    nearest = int(distance.argmin())
     return np.ascontiguousarray(labels == labels[tuple(cells[nearest])])
 
 

@@ -21,7 +21,7 @@ from sim_envs.metrics import judge
 from sim_envs.rollout import trace_of
 from sim_envs.scenes.splits import SPLITS, scene_refs
 from sim_envs.simulator import Pose, SceneRef, Simulator
-from sim_envs.tasks.episode import TASKS, Episode, TaskName
+from sim_envs.tasks.episode import TASKS, Episode, EpisodeError, TaskName
 from sim_envs.tasks.generate import checked_variant, generate_episode
 from sim_envs.world import World, WorldSettings
 
@@ -30,6 +30,7 @@ STEP_COST = 0.01
 STOP, FORWARD, LEFT, RIGHT = range(4)  # Habitat's discrete actions
 FORWARD_STEP = 0.25  # m
 TURN_STEP = math.radians(10)
+SCENES_TRIED = 10  # before a reset gives up
 _TEXT = spaces.Text(min_length=0, max_length=2000, charset=frozenset(map(chr, range(32, 127))))
 
 
@@ -164,13 +165,21 @@ class NavigationEnv(gym.Env[dict[str, Any], Any]):
         return episode
 
     def _draw_episode(self) -> Episode:
-        if self._scene is None or self._scene_uses >= self._per_scene:
-            self._scene, self._scene_uses = self._draw_scene(), 0
-        index, seed = int(self.np_random.integers(2**31)), int(self.np_random.integers(2**31))
-        self._scene_uses += 1
-        return generate_episode(
-            self.world.simulator, self.robot, self.task, self.variant, self._scene, index, seed, self.distance
-        )
+        """The next episode; a scene that has none of this task and distance makes room for another one."""
+        for tries_left in reversed(range(SCENES_TRIED)):
+            if self._scene is None or self._scene_uses >= self._per_scene:
+                self._scene, self._scene_uses = self._draw_scene(), 0
+            index, seed = int(self.np_random.integers(2**31)), int(self.np_random.integers(2**31))
+            self._scene_uses += 1
+            try:
+                return generate_episode(
+                    self.world.simulator, self.robot, self.task, self.variant, self._scene, index, seed, self.distance
+                )
+            except EpisodeError:
+                self._scene = None
+                if not tries_left:
+                    raise
+        raise AssertionError("the last try returns or raises")
 
     def _draw_scene(self) -> SceneRef:
         scenes, split, count = self._scenes

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
@@ -258,8 +258,3 @@ def paired_comparison(
             int((delta > 0).sum()), int((delta < 0).sum()), sign_test(delta),
         ))
     return result
-
-
-def as_numbers(estimate: Estimate | None) -> dict[str, float] | None:
-    """{mean, low, high} for JSON."""
-    return None if estimate is None else asdict(estimate)

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nav_foundation.robot import CameraSpec, RobotSpec
-
 _LEVELS = 16383  # steps of light that are told apart, enough for one per displayed level in the dark
 
 
@@ -146,26 +144,6 @@ class CameraSensor:
         shot, read = np.float32(effects.shot_noise**2), np.float32(effects.read_noise**2)
         deviation = np.sqrt(shot * np.maximum(light, 0.0) + read)
         return light + deviation * self._rng.standard_normal(light.shape, dtype=np.float32)
-
-
-def randomise_embodiment(robot: RobotSpec, rng: np.random.Generator) -> RobotSpec:
-    """The robot with another camera height, pitch and field of view, and other speeds. Its size stays."""
-    speed = rng.uniform(0.6, 1.5)
-    camera = dataclasses.replace(
-        _zoomed(robot.camera, rng.uniform(0.8, 1.2)),
-        mount_height=float(np.clip(robot.camera.mount_height * math.exp(rng.uniform(-0.5, 0.6)), 0.08, 2.0)),
-        pitch=float(np.clip(robot.camera.pitch + rng.uniform(-0.12, 0.2), -1.2, 1.2)),
-    )
-    return dataclasses.replace(
-        robot, camera=camera, cruise_speed=robot.cruise_speed * speed, max_speed=robot.max_speed * speed,
-        max_angular_speed=robot.max_angular_speed * rng.uniform(0.8, 1.2),
-    )
-
-
-def _zoomed(camera: CameraSpec, factor: float) -> CameraSpec:
-    """The camera with its focal length multiplied."""
-    fx, fy, cx, cy = camera.intrinsics
-    return dataclasses.replace(camera, hfov_deg=None, fx=fx * factor, fy=fy * factor, cx=cx, cy=cy)
 
 
 def _to_light(shown: np.ndarray) -> np.ndarray:

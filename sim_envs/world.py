@@ -237,7 +237,8 @@ class World:
     def _goal(self) -> Goal:
         episode, radius = self.episode, self.episode.success_radius
         if episode.task == "point-goal":
-            x, y = episode.goals[0][:2]
+            nearest = self.simulator.snap(episode.goals[0])  # where success is measured
+            x, y = (episode.goals[0] if nearest is None else nearest)[:2]
             local = between(self.pose.planar, Pose2(x, y, 0.0))
             return PointGoal(local.x, local.y, radius)
         if episode.task in ("image-goal", "tour"):

@@ -14,11 +14,12 @@ from nav_foundation.geometry import compose, to_frame
 from nav_foundation.robot import load_robot
 from nav_foundation.types import Plan, PointGoal, Pose2, Velocity
 from policies.agent import Agent
-from policies.controller import Controller
+from policies.controller import Controller, ControllerSettings
 
 ROBOT = load_robot("turtlebot")
 TICK_NS = round(1e9 / ROBOT.control_rate)
 DT = 1.0 / ROBOT.frame_rate
+BRAKED = ROBOT.braking / ROBOT.control_rate  # m/s within a tick
 
 
 def straight(stamp_ns: int, step: float = ROBOT.step, count: int = 8, arrival: float = 0.0) -> Plan:
@@ -101,8 +102,10 @@ def test_clock_jumps_and_future_plans_stop_it() -> None:
         controller.command(straight(tick * TICK_NS), None, tick * TICK_NS)
     moving = controller.command(straight(5 * TICK_NS), None, 5 * TICK_NS)
     assert moving.linear > 0
-    assert controller.command(straight(0), None, 0).linear < moving.linear and "clock" in controller.fault
-    assert controller.command(straight(10**9), None, TICK_NS).linear < moving.linear and "old" in controller.fault
+    back = controller.command(straight(0), None, 0)
+    assert back.linear == pytest.approx(max(moving.linear - BRAKED, 0.0)) and "clock" in controller.fault
+    ahead = controller.command(straight(10**9), None, TICK_NS)
+    assert ahead.linear == pytest.approx(max(back.linear - BRAKED, 0.0)) and "old" in controller.fault
 
 
 @pytest.mark.parametrize("gap", [0.8, 5.0])
@@ -116,25 +119,59 @@ def test_after_a_silence_that_stops_the_base_it_starts_from_a_stand(gap: float) 
     assert controller.command(straight(now), None, now).linear <= ROBOT.acceleration / ROBOT.control_rate + 1e-9
 
 
-def test_an_emergency_stop_outlives_a_reset_until_released() -> None:
-    controller = Controller(ROBOT)
+def moving_controller() -> tuple[Controller, int]:
+    """One that has driven for a second, and what time it is (ns)."""
+    controller, now = Controller(ROBOT), 0
+    for tick in range(20):
+        now = tick * TICK_NS
+        controller.command(straight(now), None, now)
+    assert controller.command(straight(now), None, now).linear > 0.8 * ROBOT.cruise_speed
+    return controller, now
+
+
+def test_an_emergency_stop_is_at_once_and_outlives_a_reset_until_released() -> None:
+    controller, now = moving_controller()
     controller.emergency_stop()
-    controller.reset()
-    assert controller.command(straight(0), None, 0) == Velocity() and "emergency" in controller.fault
+    for reset in (False, True):
+        if reset:
+            controller.reset()
+        now += TICK_NS
+        assert controller.command(straight(now), None, now) == Velocity() and "emergency" in controller.fault
     controller.release()
-    assert controller.command(straight(TICK_NS), None, TICK_NS).linear > 0
+    now += TICK_NS
+    assert 0 < controller.command(straight(now), None, now).linear <= ROBOT.acceleration / ROBOT.control_rate + 1e-9
+
+
+def test_a_new_goal_while_driving_is_no_jolt() -> None:
+    controller, now = moving_controller()
+    before = controller.command(straight(now), None, now).linear
+    controller.forget()
+    assert controller.command(None, None, now + TICK_NS).linear == pytest.approx(before - BRAKED)
+
+
+@pytest.mark.parametrize("field", ["lookahead", "stop_after", "oldest_plan", "history"])
+@pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
+def test_settings_that_would_disarm_it_are_refused(field: str, value: float) -> None:
+    with pytest.raises(ValueError, match=field):
+        ControllerSettings(**{field: value})
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(*[st.floats(-0.6, 0.6)] * 2, st.floats(-3, 3)), min_size=8, max_size=8),
-       st.sampled_from(["turtlebot", "go2", "jackal"]))
-def test_limits_hold_whatever_the_plan(points: list[tuple[float, float, float]], name: str) -> None:
+@given(st.lists(st.lists(st.tuples(st.floats(-1, 1), st.floats(-1, 1), st.floats(-3, 3)), min_size=8, max_size=8),
+                min_size=2, max_size=2), st.sampled_from(["turtlebot", "go2", "jackal"]))
+def test_limits_hold_whatever_the_plan(steps: list[list[tuple[float, float, float]]], name: str) -> None:
+    """Two plans, one after the other, as far as the robot can drive: sideways, backwards, turning on the way."""
     robot = load_robot(name)
     controller, last = Controller(robot), Velocity()
     period = 1.0 / robot.control_rate
-    for tick in range(12):
+    unit = np.array([robot.max_speed / robot.frame_rate, robot.max_speed / robot.frame_rate, 1.0])
+    for tick in range(24):
         now = round(tick * period * 1e9)
-        command = controller.command(Plan(np.array(points), 1.0 / robot.frame_rate, now, 1.0), None, now)
+        points = np.cumsum(np.array(steps[tick // 12]) * unit, axis=0)
+        command = controller.command(Plan(points, 1.0 / robot.frame_rate, now, 1.0), None, now)
+        assert not controller.fault  # it is driven
+        hardest = robot.angular_acceleration * period * 1.001 + 1e-9
+        assert abs(command.angular - last.angular) <= hardest
         assert math.hypot(command.linear, command.lateral) <= robot.max_speed + 1e-9
         assert abs(command.angular) <= robot.max_angular_speed + 1e-9
         steepest = max(robot.acceleration, robot.braking) * period * 1.001 + 1e-9

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from sim_envs.coverage import Coverage
+from sim_envs.coverage import FARTHEST, Coverage
 from sim_envs.simulator import SceneError, TopDown
 
 CELL = 0.1
@@ -115,10 +115,17 @@ def test_bad_input_is_refused() -> None:
         Coverage(plan(4, 4), np.array([40.0, 2.0]), 1.0)
     empty = plan(4, 4)
     empty.grid[:] = TopDown.OBSTACLE
-    with pytest.raises(SceneError, match="no free cell"):
+    with pytest.raises(SceneError, match="no free floor"):
         Coverage(empty, np.array([2.0, 2.0]), 1.0)
     with pytest.raises(ValueError, match="hfov"):
         Coverage(plan(4, 4), np.array([2.0, 2.0]), math.nan)
+
+
+def test_of_a_large_place_the_surroundings_of_the_start_count() -> None:
+    coverage = Coverage(plan(100, 80), np.array([50.0, 40.0]), 1.0)
+    assert coverage.free.sum() * CELL**2 == pytest.approx(math.pi * FARTHEST**2, rel=0.01)
+    centres = coverage.top_down.centres(np.argwhere(coverage.free))
+    assert np.linalg.norm(centres - (50.0, 40.0), axis=1).max() < FARTHEST + CELL
 
 
 def test_one_update_is_fast() -> None:

@@ -14,7 +14,9 @@ from gymnasium.utils.env_checker import check_env
 
 import sim_envs  # noqa: F401  registers the ids
 from sim_envs.registration import env_id
-from sim_envs.tasks.episode import TASKS
+from sim_envs.simulator import SceneRef
+from sim_envs.tasks.episode import TASKS, Episode, EpisodeError
+from sim_envs.tasks.generate import generate_episode
 
 IDS = [env_id(task) for task in TASKS]
 
@@ -152,3 +154,29 @@ def test_wrong_reset_options_are_refused() -> None:
     for options in ({"epsiode": episode}, {"episode": "3"}, {"episode": episode}):
         with pytest.raises(ValueError, match=r"epsiode|of str|of image-goal"):
             env.reset(seed=2, options=options)
+
+
+def test_a_scene_without_such_an_episode_makes_room_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[SceneRef] = []
+
+    def generate(simulator: object, robot: object, task: str, variant: str, scene: SceneRef, *rest: object) -> Episode:
+        asked.append(scene)
+        if len(asked) < 4:
+            raise EpisodeError("nothing suits here")
+        return generate_episode(simulator, robot, task, variant, scene, *rest)
+
+    monkeypatch.setattr("sim_envs.envs.generate_episode", generate)
+    env = gym.make(IDS[0]).unwrapped
+    env.reset(seed=2)
+    assert len(asked) == len(set(asked)) == 4
+
+    def never(*arguments: object) -> Episode:
+        asked.append(arguments[4])
+        raise EpisodeError("nothing suits here")
+
+    monkeypatch.setattr("sim_envs.envs.generate_episode", never)
+    asked.clear()
+    with pytest.raises(EpisodeError):
+        env.reset(seed=2)
+    assert len(asked) == 10
+    env.close()

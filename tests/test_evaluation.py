@@ -182,6 +182,21 @@ def test_damaged_journals_are_named_and_not_overwritten(room: Path, tmp_path: Pa
         assert journal.read_text() == text
 
 
+def test_a_journal_is_written_by_one_and_never_cut_short(tmp_path: Path) -> None:
+    path, identity = tmp_path / "run.jsonl", {"policy": "random"}
+    with Journal(path, identity, 3) as book:
+        for index in range(3):
+            book.add({"index": index, "episode": str(index)})
+        with pytest.raises(ValueError, match="another evaluation"):
+            Journal(path, identity, 3)
+    with pytest.raises(ValueError, match="holds 3 episodes, more than the 2"):
+        Journal(path, identity, 2)
+    assert len(load_records(path)) == 3
+    with Journal(path, identity, 3, "replace"):
+        pass
+    assert path.read_text().count("\n") == 1
+
+
 def test_a_killed_run_goes_on_where_it_was(room: Path, tmp_path: Path) -> None:
     command = [
         sys.executable, "-m", "nav_foundation.cli", "eval", "--policy", "random", "--scenes", str(room),

@@ -314,6 +314,22 @@ def test_missing_material_file_and_picture(tmp_path: Path) -> None:
         load_mesh_file(str(tmp_path / "a.obj"))
 
 
+def test_material_files_that_the_reader_would_pass_over(tmp_path: Path) -> None:
+    (tmp_path / "a.obj").write_text("mtllib a.mtl b.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    for name in ("a.mtl", "b.mtl"):
+        (tmp_path / name).write_text(f"newmtl {name[0]}\nKd 1 0 0\n")
+    assert "join them into one" in message(tmp_path / "a.obj")
+    (tmp_path / "a.obj").write_text("mtllib with space.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    (tmp_path / "with space.mtl").write_text("newmtl m\nmap_Kd -s 2 2 1 wood.png\n")
+    assert "options (-s)" in message(tmp_path / "a.obj")
+
+
+@pytest.mark.parametrize("header", [{"images": {"a": 1}}, {"meshes": [3]}, {"materials": "red"}, {"buffers": [None]}])
+def test_headers_of_another_shape_are_refused(tmp_path: Path, header: dict[str, object]) -> None:
+    write_glb(tmp_path / "a.glb", {"asset": {"version": "2.0"}, **header})
+    assert "broken header" in message(tmp_path / "a.glb")
+
+
 def write_glb(path: Path, header: dict[str, object]) -> None:
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 4)

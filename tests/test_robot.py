@@ -55,7 +55,7 @@ def test_field_of_view_and_intrinsics_agree() -> None:
 
 
 @pytest.mark.parametrize(("changes", "message"), [
-    ({"width": 0}, "at least 1 pixel"),
+    ({"width": 0}, "1 to 10000 pixels"),
     ({"mount_height": 0.0}, "mount_height"),
     ({"mount_height": 250.0}, "metres above the floor"),
     ({"mount_height": math.nan}, "mount_height"),

@@ -9,9 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from nav_foundation.camera import horizontal_fov, rays
-from nav_foundation.robot import load_robot, shipped_robots
-from sim_envs.sensors import CameraEffects, CameraSensor, randomise_embodiment
+from sim_envs.sensors import CameraEffects, CameraSensor
 
 NOISE = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
 GREY = np.full((96, 128, 3), 118, np.uint8)
@@ -154,21 +152,3 @@ def test_a_frame_is_cheap() -> None:
         sensor(GREY, 60.0)
         best = min(best, time.perf_counter() - begun)
     assert best < 2e-3  # about 0.5 ms here; the margin is for slow machines
-
-
-@pytest.mark.parametrize("name", shipped_robots())
-def test_randomised_embodiments_are_sound_and_differ(name: str) -> None:
-    robot = load_robot(name)
-    bodies = [randomise_embodiment(robot, np.random.default_rng(seed)) for seed in range(40)]
-    assert bodies[0] == randomise_embodiment(robot, np.random.default_rng(0))
-    for body in bodies:
-        assert body.footprint == robot.footprint
-        assert (body.camera.width, body.camera.height) == (robot.camera.width, robot.camera.height)
-        assert body.cruise_speed / body.max_speed == pytest.approx(robot.cruise_speed / robot.max_speed)
-        assert np.isfinite(rays(body.camera)).mean() > 0.75
-    for quantity in (
-        lambda b: b.camera.mount_height, lambda b: b.camera.pitch, lambda b: b.cruise_speed,
-        lambda b: b.max_angular_speed, lambda b: horizontal_fov(b.camera),
-    ):
-        values = [quantity(body) for body in bodies]
-        assert min(values) < quantity(robot) < max(values)

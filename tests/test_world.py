@@ -37,6 +37,12 @@ def test_the_goal_is_given_in_the_frame_of_the_start() -> None:
     assert world.odometry == Pose2(0.0, 0.0, 0.0)
 
 
+def test_a_goal_within_an_obstacle_is_told_where_it_can_be_reached() -> None:
+    world = World(OpenField(), ROBOT)
+    world.reset(point_episode((9.95, 5.0)))
+    assert (2 + world.goal.x, world.goal.y) == pytest.approx((10 - ROBOT.footprint.radius, 0.0))
+
+
 def test_an_episode_ends_after_four_times_the_shortest_drive_and_thirty_seconds() -> None:
     world = World(OpenField(), ROBOT)
     world.reset(point_episode())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import json
 import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from sim_envs.metrics import Difference, paired_comparison
 
@@ -29,17 +30,16 @@ class Journal:
         """
         self.path = path
         self.records: dict[int, Record] = {}  # by index
-        make_folder(path.parent)
-        if existing != "replace" and path.exists() and path.stat().st_size > 0:
-            self._take_over(identity, wanted, existing == "keep")
+        self._file = _locked(path)
         try:
-            if self.records:
-                self._file = path.open("a", encoding="utf-8")
-            else:
-                self._file = path.open("w", encoding="utf-8")
+            if existing != "replace" and path.stat().st_size > 0:
+                self._take_over(identity, wanted, existing == "keep")
+            if not self.records:
+                self._file.truncate(0)
                 self._write({"header": dict(identity)})
-        except OSError as error:
-            raise ValueError(f"results cannot be written to {path}: {error.strerror or error}") from None
+        except BaseException:
+            self._file.close()
+            raise
 
     def _take_over(self, identity: Mapping[str, Any], wanted: int, keep_complete: bool) -> None:
         header, records, whole = _read_lines(self.path)
@@ -52,6 +52,11 @@ class Journal:
             raise ValueError(
                 f"{self.path} holds results of other settings ({', '.join(different)}): name another file, or add "
                 "--overwrite to replace it"
+            )
+        if len(records) > wanted and not keep_complete:
+            raise ValueError(
+                f"{self.path} holds {len(records)} episodes, more than the {wanted} asked for: name another file, or "
+                "add --overwrite to replace it"
             )
         if keep_complete or any(index not in records for index in range(wanted)):
             os.truncate(self.path, whole)
@@ -78,6 +83,21 @@ class Journal:
         with self.path.open(encoding="utf-8") as file:
             header = file.readline()
         write_text(self.path, header + "".join(line + "\n" for line in lines))
+
+
+def _locked(path: Path) -> IO[str]:
+    """The file, open to be added to, which keeps other processes from it for as long as it is open."""
+    make_folder(path.parent)
+    try:
+        file = path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"results cannot be written to {path}: {error.strerror or error}") from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise ValueError(f"another evaluation is writing to {path}: wait for it, or name another file") from None
+    return file
 
 
 def _read_lines(path: Path) -> tuple[dict[str, Any] | None, dict[int, Record], int]:

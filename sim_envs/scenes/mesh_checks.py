@@ -138,6 +138,13 @@ def gltf_header(path: Path) -> dict[str, Any]:
 
 def check_gltf(path: Path, header: dict[str, Any]) -> None:
     """Refuses what would come out wrong or bare: compressed textures and triangles, missing files."""
+    try:
+        _check_parts(path, header)
+    except (AttributeError, TypeError, KeyError) as error:  # a list where an object belongs, and the like
+        raise SceneError(f"{path} has a broken header ({error}): fetch or export it again") from None
+
+
+def _check_parts(path: Path, header: dict[str, Any]) -> None:
     images = header.get("images", [])
     used = {*header.get("extensionsUsed", ()), *header.get("extensionsRequired", ())}
     if "KHR_texture_basisu" in used or any(image.get("mimeType") == "image/ktx2" for image in images):
@@ -180,12 +187,26 @@ def check_obj(path: Path) -> None:
     for line in lines:
         if not line.startswith("mtllib"):
             continue
-        library = path.parent / line[len("mtllib") :].strip()
+        named = line[len("mtllib") :].strip()
+        library = path.parent / named
         if not library.is_file():
+            if all((path.parent / name).is_file() for name in named.split()):
+                raise SceneError(f"{path} names several material files ({named}): join them into one")
             raise SceneError(f"{path} refers to {library.name}, which is missing: put it beside the file")
-        for entry in library.read_text(encoding="utf-8", errors="replace").splitlines():
-            words = entry.split()
-            if len(words) > 1 and words[0].lower() == "map_kd":
-                picture = entry.strip()[len("map_Kd") :].strip()
-                if not (path.parent / picture).is_file():
-                    raise SceneError(f"{library} refers to {picture}, which is missing: put it beside the file")
+        _check_materials(path, library)
+
+
+def _check_materials(path: Path, library: Path) -> None:
+    """Refuses an .obj one of whose pictures is missing."""
+    for entry in library.read_text(encoding="utf-8", errors="replace").splitlines():
+        words = entry.split()
+        if len(words) < 2 or words[0].lower() != "map_kd":
+            continue
+        picture = entry.strip()[len("map_Kd") :].strip()
+        if words[1].startswith("-"):
+            raise SceneError(
+                f"{path}: {library.name} gives its picture {words[-1]} options ({words[1]}), which cannot be read: "
+                "bake them when exporting, or remove them"
+            )
+        if not (path.parent / picture).is_file():
+            raise SceneError(f"{library} refers to {picture}, which is missing: put it beside the file")
