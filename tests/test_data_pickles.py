@@ -68,7 +68,7 @@ def test_numpy_of_both_generations_is_read(tmp_path: Path) -> None:
 
 def test_what_python_2_wrote_is_read(tmp_path: Path) -> None:
     raw = np.array([1.0, -2.0]).tobytes()
-    state = b"(I1\n(I2\ntcnumpy\ndtype\n(S'f8'\nI0\nI1\ntR(I3\nS'<'\nNNNI-1\nI-1\nI0\ntbI00\nU" + bytes([len(raw)]) + raw
+    state = b"(I1\n(I2\ntcnumpy\ndtype\n(S'f8'\nI0\nI1\ntR(I3\nS'<'\nNNNI-1\nI-1\nI0\ntbI00\nU\x10" + raw
     written = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR" + state + b"tb."
     (tmp_path / "old.pkl").write_bytes(written)
     assert load_pickle(tmp_path / "old.pkl").tolist() == [1.0, -2.0]
@@ -193,10 +193,12 @@ def test_damage_gives_data_or_a_sentence(tmp_path: Path, place: int, byte: int) 
     written = bytearray(pickle.dumps({"position": np.zeros((3, 2)), "yaw": [0.5, 1], "a": {"b": (1, "x")}}))
     written[place % len(written)] = byte
     (tmp_path / "x.pkl").write_bytes(bytes(written))
+    told = ""
     try:
         load_pickle(tmp_path / "x.pkl")
     except DataError as error:
-        assert "x.pkl" in str(error) and "\n" not in str(error)
+        told = str(error)
+    assert not told or ("x.pkl" in told and "\n" not in told)
 
 
 # --- torch ----------------------------------------------------------------------------------------------------------
@@ -262,7 +264,8 @@ def state() -> tuple[Any, dict[str, bytes], dict[str, np.ndarray]]:
     numbers, counts = np.arange(12, dtype=np.float32), np.array([5, -6])
     halves = np.array([1.0, -2.5], np.float32)
     value = OrderedDict(
-        weight=Stored("0", "FloatStorage", 12, 0, (3, 4), (4, 1)), turned=Stored("0", "FloatStorage", 12, 1, (2, 3), (1, 4)),
+        weight=Stored("0", "FloatStorage", 12, 0, (3, 4), (4, 1)),
+        turned=Stored("0", "FloatStorage", 12, 1, (2, 3), (1, 4)),
         count=Stored("1", "LongStorage", 2, 1, (), ()), half=Stored("2", "BFloat16Storage", 2, 0, (2,), (1,)),
     )
     value._metadata = OrderedDict()  # type: ignore[attr-defined]  # as state dicts have
@@ -293,7 +296,9 @@ def test_tensors_are_read_without_torch(tmp_path: Path, legacy: bool, monkeypatc
             load_torch(file)
 
 
-@pytest.mark.parametrize("view", [(0, (1 << 20, 1 << 20), (0, 0)), (11, (2,), (1,)), (0, (2,), (-1,)), (-1, (1,), (1,))])
+@pytest.mark.parametrize(
+    "view", [(0, (1 << 20, 1 << 20), (0, 0)), (11, (2,), (1,)), (0, (2,), (-1,)), (-1, (1,), (1,))]
+)
 def test_tensors_beyond_their_storage_are_refused(tmp_path: Path, view: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     main = torch_pickle([Stored("0", "FloatStorage", 12, *view)], False, monkeypatch)
     with pytest.raises(DataError, match=r"x\.pth"):

@@ -146,7 +146,7 @@ def _read(source: Path, options: argparse.Namespace) -> Iterator[Drive]:
             distro=options.distro,
         )
     elif options.format == "gnm":
-        from nav_foundation.data.importing.gnm import read_gnm  # type: ignore[import-not-found]
+        from nav_foundation.data.importing.gnm import read_gnm
 
         yield from read_gnm(source, options.frame_rate or GNM_RATE)
     elif options.format == "lerobot":
@@ -198,9 +198,12 @@ def _export(options: argparse.Namespace) -> None:
     for damage in dataset.damaged:
         print(f"left out: {damage}", file=sys.stderr)
     if options.format == "gnm":
-        from nav_foundation.data.exporting.gnm import write_gnm  # type: ignore[import-not-found]
+        from nav_foundation.data.exporting.gnm import spacing, write_gnm
 
-        write_gnm(dataset, options.out)
+        for entry in write_gnm(dataset, options.out):
+            print(f"left out: {entry.count} {entry.what}: {entry.why}")
+        if (step := spacing(dataset)) is not None:
+            print(f"metric_waypoint_spacing: {step:.3f} (m per frame, at {dataset.frame_rate:g} frames per second)")
     elif options.format == "lerobot":
         from nav_foundation.data.exporting.lerobot import write_lerobot
 

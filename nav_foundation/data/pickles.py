@@ -15,7 +15,7 @@ import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -185,12 +185,13 @@ def _empty_bytes(*args: Any) -> bytes:
     return b""
 
 
-_NUMPY = {
+_Names = dict[str, Callable[..., Any]]
+_NUMPY: dict[str, _Names] = {
     "numpy": {"ndarray": _Array, "dtype": _Dtype},
     "multiarray": {"_reconstruct": lambda *_: _Array(), "scalar": _scalar},
     "numeric": {"_frombuffer": _from_buffer},
 }
-_ALLOWED: dict[str, dict[str, Callable[..., Any]]] = {
+_ALLOWED: dict[str, _Names] = {
     "numpy": _NUMPY["numpy"],
     **{f"numpy.{core}.{part}": _NUMPY[part] for core in ("core", "_core") for part in ("multiarray", "numeric")},
     "_codecs": {"encode": _encode},
@@ -198,7 +199,7 @@ _ALLOWED: dict[str, dict[str, Callable[..., Any]]] = {
     **{name: {"set": set, "frozenset": frozenset, "complex": complex, "bytes": _empty_bytes}
        for name in ("builtins", "__builtin__")},
 }
-_TORCH: dict[str, dict[str, Callable[..., Any]]] = {
+_TORCH: dict[str, _Names] = {
     "torch._utils": {
         "_rebuild_tensor": _Tensor, "_rebuild_tensor_v2": _Tensor, "_rebuild_parameter": lambda tensor, *_: tensor,
     },
@@ -209,7 +210,9 @@ _TORCH: dict[str, dict[str, Callable[..., Any]]] = {
 class _Unpickler(pickle._Unpickler):
     """Python's own, written in Python: its memory grows with the file alone, whatever lengths the file claims."""
 
-    dispatch = dict(pickle._Unpickler.dispatch)
+    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
+    read: Callable[[int], bytes]
+    append: Callable[[Any], None]
     for _code in (pickle.EXT1, pickle.EXT2, pickle.EXT4):  # names by number, which would not be checked
         dispatch.pop(_code[0])
 
