@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,9 +115,13 @@ class EpisodeDataset:
 
     def image(self, episode: int, frame: int) -> np.ndarray:
         """[H, W, 3] uint8 RGB."""
+        return self.images(episode, [frame])[0]
+
+    def images(self, episode: int, frames: Sequence[int]) -> np.ndarray:
+        """[N, H, W, 3] uint8 RGB of some frames of an episode; others are not decoded."""
         if self.video:
-            return self._film_frame(episode, self._checked_frame(episode, frame))
-        return decode(self.image_file(episode, frame))
+            return self._film_frames(episode, [self._checked_frame(episode, frame) for frame in frames])
+        return np.stack([decode(self.image_file(episode, frame)) for frame in frames])
 
     def depth(self, episode: int, frame: int) -> np.ndarray | None:
         """[H, W] float32 metres, where depth was recorded."""
@@ -189,15 +194,16 @@ class EpisodeDataset:
             raise DataError(f"{path} does not hold episode {episode} where it should: the dataset's files do not match")
         return file, start
 
-    def _film_frame(self, episode: int, frame: int) -> np.ndarray:
+    def _film_frames(self, episode: int, frames: Sequence[int]) -> np.ndarray:
         from nav_foundation.data.video import VideoReader
 
         values = {name: self._place[f"videos/{FRONT}/{name}"][episode] for name in ("chunk_index", "file_index")}
         template = self.meta.get("video_path") or VIDEO_PATH
         path = self.folder / template.format(video_key=FRONT, **{name: int(value) for name, value in values.items()})
         start = float(self._place[f"videos/{FRONT}/from_timestamp"][episode])
+        times = start + self.column(episode, "timestamp").astype(np.float64)
         with VideoReader(path) as film:
-            return film.frame_at(start + float(self.column(episode, "timestamp")[frame]))
+            return np.stack([film.frame_at(float(times[frame])) for frame in frames])
 
     def _check_number(self, episode: int) -> None:
         if not 0 <= episode < len(self.lengths):

@@ -77,6 +77,8 @@ class DatasetWriter:
         try:
             if exists:
                 self._load()
+            else:
+                self._commit({}, None, 0, 0)
         except BaseException:
             self.close()
             raise
@@ -127,7 +129,7 @@ class DatasetWriter:
             raise DataError(f"an episode has pictures of several sizes (height, width): {sorted(sizes)}")
         horizon = None if data.labels is None else data.labels.plans.shape[1]
         new = features_of(sizes.pop(), video=self._video, depth=data.depth is not None, horizon=horizon)
-        known = self._info.get("features", new)
+        known = self._info["features"] or new
         for name in sorted(set(new) | set(known)):
             here, there = new.get(name), known.get(name)
             if here is None or there is None:
@@ -217,16 +219,15 @@ class DatasetWriter:
         self._info = read_info(self.folder)
         if self._info["fps"] != self._frame_rate:
             raise DataError(f"{self.folder} has {self._info['fps']} frames per second, not {self._frame_rate:g}")
-        if FRONT not in self._info["features"] or STAMP not in self._info["features"]:
+        features = self._info["features"]
+        if features and not {FRONT, STAMP} <= set(features):
             raise DataError(f"{self.folder} was not written here and cannot grow: import it into a new dataset")
-        self._video = self._info["features"][FRONT]["dtype"] == "video"
         if self.episodes == 0:
+            (self.folder / NAVIGATION).unlink(missing_ok=True)
             return
+        self._video = features[FRONT]["dtype"] == "video"
         self._tasks = read_tasks(self.folder / TASKS)[: self._info["total_tasks"]]
-        self._rows_file = (self.episodes - 1) // EPISODES_PER_FILE
-        path = self.folder / EPISODES_PATH.format(**chunk_and_file(self._rows_file))
-        rows = pq.read_table(path).to_pylist()
-        self._rows = [row for row in rows if row["episode_index"] < self.episodes]
+        self._rows_file, self._rows = self._last_rows()
         last = self._rows[-1]
         self._data_file = last["data/chunk_index"] * FILES_PER_CHUNK + last["data/file_index"]
         self._load_shard()
@@ -237,6 +238,14 @@ class DatasetWriter:
         self._stats = {name: {k: np.array(v) for k, v in of.items()} for name, of in stats.items()}
         if self._stats["index"]["count"][0] != self._info["total_frames"]:
             self._stats = self._statistics_anew()
+
+    def _last_rows(self) -> tuple[int, list[dict[str, Any]]]:
+        """The number of the file of meta/episodes with the last complete episode, and its complete episodes."""
+        for path in reversed(_files(self.folder, EPISODES_PATH)):
+            rows = [row for row in pq.read_table(path).to_pylist() if row["episode_index"] < self.episodes]
+            if rows and rows[-1]["episode_index"] == self.episodes - 1:
+                return _number(path), rows
+        raise DataError(f"{self.folder}/meta/episodes does not tell of episode {self.episodes - 1}: a file is missing")
 
     def _load_shard(self) -> None:
         path = self.folder / DATA_PATH.format(**chunk_and_file(self._data_file))
@@ -250,8 +259,9 @@ class DatasetWriter:
 
     def _remove_beyond(self, template: str, last: int) -> None:
         """A file begun for an episode that was never completed would be read by those who read all files."""
-        path = self.folder / template.format(**chunk_and_file(last + 1))
-        path.unlink(missing_ok=True)
+        for path in _files(self.folder, template):
+            if _number(path) > last:
+                path.unlink()
 
     def _keep_lines(self) -> None:
         """Drop lines of episodes that were never completed."""
@@ -263,9 +273,8 @@ class DatasetWriter:
     def _statistics_anew(self) -> dict[str, statistics.Statistics]:
         """From the episodes' own, when a kill came between `stats.json` and `info.json`."""
         parts: list[dict[str, Any]] = []
-        for number in range(self._rows_file + 1):
-            rows = pq.read_table(self.folder / EPISODES_PATH.format(**chunk_and_file(number))).to_pylist()
-            parts += [row for row in rows if row["episode_index"] < self.episodes]
+        for path in _files(self.folder, EPISODES_PATH):
+            parts += [row for row in pq.read_table(path).to_pylist() if row["episode_index"] < self.episodes]
         keys = ("min", "max", "mean", "std", "count", *statistics.QUANTILES)
         return {
             name: statistics.merged([{k: np.array(row[f"stats/{name}/{k}"]) for k in keys} for row in parts])
@@ -279,6 +288,16 @@ def _statistics(features: dict[str, Any], columns: dict[str, Any]) -> dict[str, 
         of = {FRONT: statistics.of_images, DEPTH: statistics.of_depth}.get(name, statistics.of_values)
         found[name] = of(columns[name])
     return found
+
+
+def _files(folder: Path, template: str) -> list[Path]:
+    """The files of a path template, by number."""
+    return sorted((folder / template.split("/chunk-")[0]).glob("chunk-*/file-*.parquet"), key=_number)
+
+
+def _number(path: Path) -> int:
+    """The running number of a file, the inverse of `chunk_and_file`."""
+    return int(path.parent.name.removeprefix("chunk-")) * FILES_PER_CHUNK + int(path.stem.removeprefix("file-"))
 
 
 def _locked(folder: Path) -> Any:
