@@ -20,12 +20,16 @@ GNM_RATE = 4.0  # Hz; GNM folders have no clock and were recorded so
 
 def add_data(verbs: Any, verb: Verb) -> Any:
     """Add the verb; returns its actions, for those that others add."""
+    from nav_foundation.data.inspection.commands import add_inspect
+
     parser = verb(verbs, "data", None, "import, export and look into drives of robots", """\
   nav-foundation data import rosbag drive.bag --out drives
-  nav-foundation data export mcap drives --out bags""")
+  nav-foundation data export mcap drives --out bags
+  nav-foundation data inspect drives --report runs/drives""")
     actions = parser.add_subparsers(title="actions", metavar="action")
     _add_import(actions, verb)
     _add_export(actions, verb)
+    add_inspect(actions, verb)
     return actions
 
 
@@ -158,11 +162,11 @@ def _read(source: Path, options: argparse.Namespace) -> Iterator[Drive]:
 
         yield from read_navdp(source)
     elif options.format == "folder":
-        from nav_foundation.data.importing.folder import read_folder  # type: ignore[import-not-found]
+        from nav_foundation.data.importing.folder import read_folder
 
         yield from read_folder(source, options.poses)
     else:
-        from nav_foundation.data.importing.film import read_film  # type: ignore[import-not-found]
+        from nav_foundation.data.importing.film import read_film
 
         yield from read_film(source, options.poses)
 
