@@ -43,7 +43,7 @@ class VideoReader:
         try:
             self._film = av.open(str(path))
             self._stream = self._film.streams.video[0]
-        except (OSError, IndexError) as error:  # PyAV's errors are OSErrors
+        except (av.FFmpegError, OSError, IndexError) as error:
             raise DataError(f"{path} is no film that can be read: {error}") from None
         self._tick = float(self._stream.time_base or 1)  # s
         self._half = 0.5 / float(self._stream.average_rate or 30)
