@@ -94,7 +94,7 @@ def look_at(dataset: EpisodeDataset, episode: int) -> Seen:
 
 
 def with_pictures(dataset: EpisodeDataset, seen: Seen, count: int) -> Seen:
-    """The same, with about `count` pairs of pictures: half evenly spread, half where the robot turns."""
+    """The same, with about `count` pairs: evenly spread, where the robot turns, and where its pose stands still."""
     try:
         repeats = None if dataset.video else _repeats(dataset, seen)
         pairs = tuple(_pair(dataset, seen.number, frame) for frame in _pair_frames(seen, count))
@@ -113,7 +113,10 @@ def _pair_frames(seen: Seen, count: int) -> list[int]:
     turn = np.abs(wrap_angle(np.diff(seen.poses[:, 2])))
     turn = np.where(turn > _WIDEST_TURN, 0.0, turn)
     strongest = np.argsort(-turn, kind="stable")[: count // 2]
-    return sorted({*even.tolist(), *strongest.tolist()})
+    still = np.flatnonzero((np.diff(seen.poses, axis=0) == 0).all(axis=1))
+    if len(still):
+        still = still[np.linspace(0, len(still) - 1, min(len(still), count // 4)).round().astype(int)]
+    return sorted({*even.tolist(), *strongest.tolist(), *still.tolist()})
 
 
 def _repeats(dataset: EpisodeDataset, seen: Seen) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 from nav_foundation.data.inspection.finding import Finding, at, runs
 from nav_foundation.data.inspection.look import Seen
 from nav_foundation.data.units import measured_actions, typical_step
-from nav_foundation.geometry import path_length, wrap_angle
+from nav_foundation.geometry import wrap_angle
 
 SHORTEST = 2.0  # s; two seconds ahead are what a planner learns, so that less holds nothing to learn
 TELEPORT = 1.5  # times the top speed: wheels do not slip forwards
@@ -30,6 +30,12 @@ FOLLOWS, LOST = 0.9, 0.7  # length of the mean direction of motion in the robot'
 CRUISING = 0.3  # by which the step may differ from the robot's; the unit of length of all that is learnt
 OPPOSED = -0.5  # correlation of actions and motion below which their signs disagree
 SCALE = 2.0  # times: commands are not met exactly, but more is another unit
+CRAWL = 0.05  # m/s; what is slower is odometry that trembles
+CRAWL_TURN = 0.05  # rad/s
+STANDING = 0.8  # share of its time that is no drive any more
+STANDING_LEAST = 20.0  # s
+STUCK = 5.0  # s of commands without motion; starting takes less
+PUSHES = (0.1, 0.2)  # m/s, rad/s commanded that ought to move a robot
 LAGS = 5  # frames by which commands may come before the motion
 
 
@@ -48,6 +54,7 @@ def motion_findings(seen: Seen) -> Iterator[Finding]:
     yield from _heading(seen, jumps)
     yield from _cruising(seen)
     yield from _actions(seen, jumps)
+    yield from _standing(seen)
 
 
 def _finding(seen: Seen, kind: str, frame: int, text: str) -> Finding:
@@ -138,8 +145,8 @@ def _too_fast(seen: Seen, jumps: np.ndarray) -> Iterator[Finding]:
 def _directions(seen: Seen, jumps: np.ndarray, yaw: np.ndarray) -> np.ndarray:
     """Unit complex numbers [N]: where the robot moves to in its own frame, 1 = ahead, for steps that are no crawl."""
     assert seen.poses is not None
-    metres, _, _ = _steps(seen)
-    fast = (metres > 0.5 * np.quantile(metres, 0.9)) & (metres > 1e-3) & ~jumps
+    metres, _, seconds = _steps(seen)
+    fast = (metres > 0.5 * np.quantile(metres, 0.9)) & (metres > CRAWL * seconds) & ~jumps
     delta = np.diff(seen.poses[:, :2], axis=0)[fast]
     middle = yaw[:-1] + 0.5 * np.asarray(wrap_angle(np.diff(yaw)))
     ahead = np.exp(1j * (np.arctan2(delta[:, 1], delta[:, 0]) - middle[fast]))
@@ -172,10 +179,20 @@ def _heading(seen: Seen, jumps: np.ndarray) -> Iterator[Finding]:
                        "looks): turn its yaw by that, or leave it out")
 
 
+def _standing(seen: Seen) -> Iterator[Finding]:
+    metres, turn, seconds = _steps(seen)
+    still = (metres < CRAWL * seconds) & (turn < CRAWL_TURN * seconds)
+    stood = float(seconds[still].sum())
+    if stood > max(STANDING_LEAST, STANDING * float(seconds.sum())):
+        first = max(runs(still), key=lambda run: run[1] - run[0])[0]
+        yield _finding(seen, "stands still", first, f"it stands still for {stood:.0f} of {seconds.sum():.0f} s, longest "
+                       f"from {at(seen, first)} on: cut that out (--stand-still trim at import)")
+
+
 def _cruising(seen: Seen) -> Iterator[Finding]:
     assert seen.poses is not None
     robot, step = seen.info.robot, typical_step([seen.poses])
-    if robot is None or step is None or path_length(seen.poses[:, :2]) < ENOUGH * step:
+    if robot is None or step is None or (_steps(seen)[0] > CRAWL / seen.frame_rate).sum() < ENOUGH:
         return
     told = robot.cruise_speed / seen.frame_rate
     fast = float(np.quantile(_steps(seen)[0], 0.95))  # who drives slowly in a narrow place still goes fast at times
@@ -195,33 +212,38 @@ def _actions(seen: Seen, jumps: np.ndarray) -> Iterator[Finding]:
         yield _finding(seen, "actions", 0, "its actions hold numbers that are not finite: leave it out")
         return
     measured, sound = measured_actions(seen.poses, seen.stamps_ns)[:-1], ~jumps
-    for column, what in ((0, "speeds"), (1, "turning rates")):
+    for column, what, crawl in ((0, "speeds", CRAWL), (1, "turning rates", CRAWL_TURN)):
         told, moved = seen.actions[:-1, column][sound], measured[sound, column]
-        moving = np.abs(moved) > 0.02
+        moving = np.abs(moved) > crawl
         if moving.sum() < ENOUGH or np.abs(told).max() < 1e-6:
             continue
-        match = _match(told, moved)
         scale = float(np.median(np.abs(told[moving])) / np.median(np.abs(moved[moving])))
-        if match < OPPOSED:
+        if _match(told, moved, moving) < OPPOSED:
             yield _finding(seen, "actions", 0, f"its actions' {what} have the opposite sign of its motion: turn their "
                            "sign at import")
         elif not 1 / SCALE < scale < SCALE:
             yield _finding(seen, "actions", 0, f"its actions' {what} are {scale:.2g} times what the robot does: give "
                            "them in m/s and rad/s")
-    stuck = [(a, b) for a, b in runs((np.abs(measured) < 1e-6).all(axis=1) & (np.abs(seen.actions[:-1, 0]) > 0.1))
-             if seen.seconds[b] - seen.seconds[a] >= SHORTEST]
+    yield from _stuck(seen, measured)
+
+
+def _stuck(seen: Seen, measured: np.ndarray) -> Iterator[Finding]:
+    assert seen.actions is not None
+    still = (np.abs(measured) < (CRAWL, CRAWL_TURN)).all(axis=1)
+    driven = (np.abs(seen.actions[:-1]) > PUSHES).any(axis=1)
+    stuck = [(a, b) for a, b in runs(still & driven) if seen.seconds[b] - seen.seconds[a] >= STUCK]
     if stuck:
-        a, b = stuck[0]
-        yield _finding(seen, "frozen poses", a, f"its poses stand still from {at(seen, a)} to {at(seen, b)} while its "
-                       "actions drive: it was stuck or its poses froze; look at it, and cut that out if they did")
+        first, last = max(stuck, key=lambda run: run[1] - run[0])
+        yield _finding(seen, "stuck", first, f"it does not move from {at(seen, first)} to {at(seen, last)} although its "
+                       "actions drive: it was stuck or its poses froze; cut that out")
 
 
-def _match(told: np.ndarray, moved: np.ndarray) -> float:
-    """Correlation, of the lag with the strongest one."""
+def _match(told: np.ndarray, moved: np.ndarray, moving: np.ndarray) -> float:
+    """Correlation while it moves [N] bool, of the lag with the strongest one."""
     best = 0.0
     for lag in range(LAGS + 1):
-        a, b = told[: len(told) - lag], moved[lag:]
-        if a.std() > 1e-6 and b.std() > 1e-6:
+        a, b = told[: len(told) - lag][moving[lag:]], moved[lag:][moving[lag:]]
+        if len(a) >= ENOUGH and a.std() > 1e-6 and b.std() > 1e-6:
             found = float(np.corrcoef(a, b)[0, 1])
             best = found if abs(found) > abs(best) else best
     return best
