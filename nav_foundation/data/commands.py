@@ -106,7 +106,7 @@ def _import(options: argparse.Namespace) -> None:
     robot = load_robot(options.robot) if options.robot else None
     rate, drives = options.frame_rate, _drives(options)
     if rate is None:
-        rate, drives = _rate_of(options.format, robot.frame_rate if robot else None, drives)
+        rate, drives = _rate_of(options, robot.frame_rate if robot else None, drives)
     rules = ImportRules(
         frame_rate=rate, max_gap=options.max_gap, stand_still=options.stand_still, reverse=options.reverse,
         min_length=options.min_length, scale=options.scale, robot=robot, image_limit=options.image_limit,
@@ -118,13 +118,19 @@ def _import(options: argparse.Namespace) -> None:
         _write_json(options.json, report.as_json())
 
 
-def _rate_of(form: str, robots: float | None, drives: Iterator[Drive]) -> tuple[float, Iterator[Drive]]:
+def _rate_of(
+    options: argparse.Namespace, robots: float | None, drives: Iterator[Drive]
+) -> tuple[float, Iterator[Drive]]:
     """The frame rate where none is asked for, and the drives. Datasets keep theirs, recordings get the robot's."""
     import numpy as np
 
-    if form == "gnm":
+    if options.format == "gnm":
         return GNM_RATE, drives
-    if form not in ("lerobot", "navdp"):
+    if options.format == "lerobot":
+        from nav_foundation.data.importing.lerobot import frame_rate_of
+
+        return frame_rate_of(options.sources[0]), drives
+    if options.format != "navdp":
         return robots or FRAME_RATE, drives
     first = next(drives, None)
     if first is None or len(first.pictures) < 2:
@@ -154,7 +160,7 @@ def _read(source: Path, options: argparse.Namespace) -> Iterator[Drive]:
 
         yield from read_gnm(source, options.frame_rate or GNM_RATE)
     elif options.format == "lerobot":
-        from nav_foundation.data.importing.lerobot import read_lerobot  # type: ignore[import-not-found]
+        from nav_foundation.data.importing.lerobot import read_lerobot
 
         yield from read_lerobot(source, options.camera)
     elif options.format == "navdp":
