@@ -12,12 +12,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-import nav_foundation
+from nav_foundation.html_page import html_page
 from nav_foundation.robot import load_robot
 from sim_envs.evaluation.drawing import draw_map
 from sim_envs.evaluation.evaluate import EpisodeSource, Evaluation, counted
 from sim_envs.evaluation.recording import Recording, decode, record_episodes
-from sim_envs.evaluation.report_page import PAGE
 from sim_envs.evaluation.results import Record, make_folder, write_text
 from sim_envs.evaluation.tables import LABELS
 from sim_envs.evaluation.video import write_video
@@ -31,6 +30,9 @@ _COLUMNS = (
     "success", "spl", "soft_spl", "distance_to_goal", "path_length", "shortest", "collisions", "ndtw", "coverage",
     "time",
 )
+_LEGEND = """<div class="legend quiet"><span><i style="background:#2563eb"></i>driven</span>
+<span><i style="background:#2ea05a"></i>shortest way, or the way described</span>
+<span><i style="background:#dc3c32"></i>goal</span><span><i class="start"></i>start</span></div>"""
 _EMBEDDED_VIDEO = 24_000_000  # bytes; a larger one stays a file beside the page
 
 
@@ -68,12 +70,11 @@ def write_report(folder: Path, title: str, sections: Sequence[Section]) -> Path:
         from sim_envs.evaluation.rerun_log import write_rerun
 
         write_rerun(folder / "drives.rrd", recordings)
-    parts = [_overview(sections)] if len(sections) > 1 else []
+    parts = [_LEGEND, *([_overview(sections)] if len(sections) > 1 else [])]
     parts.append(_video(video))
     parts.extend(_section(section, number) for number, section in enumerate(sections))
-    page = PAGE.replace("@TITLE@", html.escape(title)).replace("@VERSION@", nav_foundation.__version__)
     path = folder / "report.html"
-    write_text(path, page.replace("@BODY@", "\n".join(parts)))
+    write_text(path, html_page(title, "\n".join(parts)))
     return path
 
 

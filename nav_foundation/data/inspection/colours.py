@@ -2,8 +2,8 @@
 
 The ground, floors, furniture, bricks and people are orange to brown far more often than azure, and plants are green on
 the yellow side. Swapping red and blue mirrors the hue about green, so that what is common becomes what is rare. The sky
-breaks the rule and lies in the upper third, where plants alone count. A place with a blue carpet breaks it too: this is a
-suspicion and no proof.
+breaks the rule and lies in the upper third, where plants alone count. A place with a blue carpet breaks it too: this is
+a suspicion and no proof.
 """
 
 from __future__ import annotations

@@ -185,14 +185,15 @@ def _standing(seen: Seen) -> Iterator[Finding]:
     stood = float(seconds[still].sum())
     if stood > max(STANDING_LEAST, STANDING * float(seconds.sum())):
         first = max(runs(still), key=lambda run: run[1] - run[0])[0]
-        yield _finding(seen, "stands still", first, f"it stands still for {stood:.0f} of {seconds.sum():.0f} s, longest "
-                       f"from {at(seen, first)} on: cut that out (--stand-still trim at import)")
+        yield _finding(seen, "stands still", first, f"it stands still for {stood:.0f} of {seconds.sum():.0f} s, "
+                       f"longest from {at(seen, first)} on: cut that out (--stand-still trim at import)")
 
 
 def _cruising(seen: Seen) -> Iterator[Finding]:
     assert seen.poses is not None
     robot, step = seen.info.robot, typical_step([seen.poses])
-    if robot is None or step is None or (_steps(seen)[0] > CRAWL / seen.frame_rate).sum() < ENOUGH:
+    least = CRAWL / seen.frame_rate
+    if robot is None or step is None or step < least or (_steps(seen)[0] > least).sum() < ENOUGH:
         return
     told = robot.cruise_speed / seen.frame_rate
     fast = float(np.quantile(_steps(seen)[0], 0.95))  # who drives slowly in a narrow place still goes fast at times
@@ -234,8 +235,8 @@ def _stuck(seen: Seen, measured: np.ndarray) -> Iterator[Finding]:
     stuck = [(a, b) for a, b in runs(still & driven) if seen.seconds[b] - seen.seconds[a] >= STUCK]
     if stuck:
         first, last = max(stuck, key=lambda run: run[1] - run[0])
-        yield _finding(seen, "stuck", first, f"it does not move from {at(seen, first)} to {at(seen, last)} although its "
-                       "actions drive: it was stuck or its poses froze; cut that out")
+        yield _finding(seen, "stuck", first, f"it does not move from {at(seen, first)} to {at(seen, last)} although "
+                       "its actions drive: it was stuck or its poses froze; cut that out")
 
 
 def _match(told: np.ndarray, moved: np.ndarray, moving: np.ndarray) -> float:

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-PAGE = """<!doctype html>
+import html
+
+import nav_foundation
+
+
+def html_page(title: str, body: str) -> str:
+    """A page that needs nothing but itself."""
+    page = _PAGE.replace("@TITLE@", html.escape(title)).replace("@VERSION@", nav_foundation.__version__)
+    return page.replace("@BODY@", body)
+
+
+_PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -62,9 +73,6 @@ summary { cursor: pointer; margin: 6px 0 10px; font-weight: 600; }
 <body>
 <h1>@TITLE@</h1>
 <div class="quiet">nav_foundation @VERSION@</div>
-<div class="legend quiet"><span><i style="background:#2563eb"></i>driven</span>
-<span><i style="background:#2ea05a"></i>shortest way, or the way described</span>
-<span><i style="background:#dc3c32"></i>goal</span><span><i class="start"></i>start</span></div>
 @BODY@
 <script>
 document.querySelectorAll("table.sortable th").forEach(head => head.addEventListener("click", () => {
