@@ -164,7 +164,7 @@ def _read(source: Path, options: argparse.Namespace) -> Iterator[Drive]:
 
         yield from read_lerobot(source, options.camera)
     elif options.format == "navdp":
-        from nav_foundation.data.importing.navdp import read_navdp  # type: ignore[import-not-found]
+        from nav_foundation.data.importing.navdp import read_navdp
 
         yield from read_navdp(source)
     elif options.format == "folder":
