@@ -15,10 +15,10 @@ from drives_on_disk import made_up_drive, picture, told
 
 from nav_foundation.cli import main
 from nav_foundation.data.dataset import EpisodeDataset
-from nav_foundation.data.images import encode_jpeg, encode_png
+from nav_foundation.data.images import decode_depth, encode_jpeg, encode_png
 from nav_foundation.data.importing.lerobot import read_lerobot
 from nav_foundation.data.layout import NAVIGATION
-from nav_foundation.data.schema import DataError
+from nav_foundation.data.schema import FRONT, DataError
 from nav_foundation.data.video import write_video
 from nav_foundation.data.writer import DatasetWriter
 
@@ -177,7 +177,7 @@ def test_frodobots_filtered_poses_come_first(tmp_path: Path) -> None:
 def test_ours_to_lerobot_and_back(tmp_path: Path, ours: bool, lossless: bool) -> None:
     with DatasetWriter(tmp_path / "ours", 5.0) as writer:
         for number in range(3):
-            drive, info = made_up_drive(number, 9 + number, lossless=lossless), told(number)
+            drive, info = made_up_drive(number, 9 + number, depth=True, labels=True, lossless=lossless), told(number)
             if number == 2:
                 drive, info = replace(drive, actions=None), replace(info, action_source="measured")
             writer.add(info, drive)
@@ -196,10 +196,39 @@ def test_ours_to_lerobot_and_back(tmp_path: Path, ours: bool, lossless: bool) ->
         np.testing.assert_allclose(after.actions(episode), before.actions(episode), atol=1e-9)
         for frame in range(int(before.lengths[episode])):
             assert after.image_file(episode, frame) == before.image_file(episode, frame)
+            np.testing.assert_array_equal(after.depth(episode, frame), before.depth(episode, frame))
+        for name in ("goals", "plans", "distances"):
+            left, right = (getattr(dataset.labels(episode), name) for dataset in (after, before))
+            np.testing.assert_array_equal(left, right)
         told_again, expected = after.info(episode), before.info(episode)
         assert told_again.task == expected.task and told_again.action_source == expected.action_source
         if ours:
             assert replace(told_again, cruising_step=None) == expected
+
+
+def test_labels_and_depth_follow_their_frames(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    drive = made_up_drive(0, 20, depth=True, labels=True)
+    images = list(drive.images)
+    images[7] = b"broken"
+    with DatasetWriter(tmp_path / "ours", 5.0) as writer:
+        writer.add(told(0), replace(drive, poses=straight(20)))
+    path = tmp_path / "ours/data/chunk-000/file-000.parquet"
+    table = pq.read_table(path)
+    column = pa.array([{"bytes": file, "path": None} for file in images], table.schema.field(FRONT).type)
+    pq.write_table(table.set_column(table.schema.get_field_index(FRONT), FRONT, column), path)
+    command = ["data", "import", "lerobot", str(tmp_path / "ours"), "--out"]
+    assert main([*command, str(tmp_path / "back"), "--scale", "2"]) == 0
+    after, kept = EpisodeDataset(tmp_path / "back"), np.delete(np.arange(20), 7)
+    labels, expected, metres = after.labels(0), drive.labels, np.array([2.0, 2.0, 1.0])
+    assert labels is not None and expected is not None and drive.depth is not None
+    np.testing.assert_array_equal(labels.goals, expected.goals[kept] * metres)
+    np.testing.assert_array_equal(labels.plans, expected.plans[kept] * metres)
+    np.testing.assert_array_equal(labels.distances, expected.distances[kept] * 2)
+    np.testing.assert_array_equal(after.depth(0, 7), decode_depth(drive.depth[8]))
+    capsys.readouterr()
+    assert main([*command, str(tmp_path / "slow"), "--frame-rate", "2.5", "--image-limit", "16"]) == 0
+    printed = capsys.readouterr().out
+    assert "20 labels whose plans are at another frame rate" in printed and "20 depth images of pictures" in printed
 
 
 def test_our_films_come_back(tmp_path: Path) -> None:

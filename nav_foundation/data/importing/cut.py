@@ -11,13 +11,14 @@ import numpy as np
 
 from nav_foundation.data.importing.drive import Drive, LeftOut
 from nav_foundation.data.importing.pictures import ImageFormat, Pictures, smaller_camera
-from nav_foundation.data.schema import DataError, EpisodeData, EpisodeInfo
+from nav_foundation.data.schema import DataError, EpisodeData, EpisodeInfo, Labels
 from nav_foundation.data.units import cruising_step
 from nav_foundation.geometry import wrap_angle
 from nav_foundation.robot import RobotSpec
 
 _FASTEST = 10.0  # m/s; without a robot spec, poses further apart than that are a jump
 _JUMP = 0.1  # m; shorter jumps are the noise of odometry with uneven stamps
+_OTHER_RATE = 0.1  # relative; smaller differences are an uneven clock
 _BACKWARD = 0.05  # m/s; slower ones are noise
 _STILL_SPEED, _STILL_TURN = 0.03, 0.05  # m/s, rad/s; below both a robot stands
 
@@ -54,7 +55,7 @@ class ImportRules:
 
 @dataclass(frozen=True)
 class Cut:
-    """The episodes of one drive. Its pictures = the frames of `episodes` + the counts of `left_out`."""
+    """The episodes of one drive. Its pictures = the frames of `episodes` + the pictures of `left_out`."""
 
     episodes: tuple[tuple[EpisodeInfo, EpisodeData], ...]
     left_out: tuple[LeftOut, ...]  # of what cut() saw; not Drive.left_out
@@ -113,13 +114,26 @@ def cut(drive: Drive, rules: ImportRules) -> Cut:
             skipped[of_run[~_on_ticks(stamps[of_run], 1e9 / rules.frame_rate)]] = True
             ledger.leave_out(skipped, f"between the ticks of {rules.frame_rate:g} frames per second")
     pieces = _pieces(stamps, run, track, rules, ledger)
+    drive, unfit = _fitting(drive, rules, rate)
     episodes = tuple(
         _episode(drive, rules, track, piece, number if len(pieces) > 1 else None) for number, piece in enumerate(pieces)
     )
     return Cut(
-        episodes, ledger.entries(), gaps=gaps, teleports=int(track.jumps.sum()),
+        episodes, (*ledger.entries(), *unfit), gaps=gaps, teleports=int(track.jumps.sum()),
         source_rate=rate if drive.has_clock else None,
     )
+
+
+def _fitting(drive: Drive, rules: ImportRules, rate: float | None) -> tuple[Drive, list[LeftOut]]:
+    """The drive without labels and depth that its episodes cannot have, and those."""
+    left, count = [], len(drive.pictures)
+    if drive.labels is not None and rate is not None and abs(rate / rules.frame_rate - 1.0) > _OTHER_RATE:
+        left.append(LeftOut("labels", count, "whose plans are at another frame rate"))
+        drive = replace(drive, labels=None)
+    if drive.depth is not None and rules.image_limit is not None:
+        left.append(LeftOut("depth images", count, "of pictures that may be made smaller"))
+        drive = replace(drive, depth=None)
+    return drive, left
 
 
 def _rate(stamps: np.ndarray) -> float | None:
@@ -259,7 +273,16 @@ def _episode(
     )
     chosen: Sequence[int] = piece.tolist()
     images = Pictures([drive.pictures[k] for k in chosen], rules.image_limit, rules.image_format)
-    return info, EpisodeData(images, stamps, poses, actions)
+    depth = None if drive.depth is None else Pictures([drive.depth[k] for k in chosen], None, "png")
+    return info, EpisodeData(images, stamps, poses, actions, depth, _labels(drive.labels, piece, rules.scale or 1.0))
+
+
+def _labels(labels: Labels | None, piece: np.ndarray, scale: float) -> Labels | None:
+    """Of these pictures, in metres."""
+    if labels is None:
+        return None
+    metres = (scale, scale, 1.0)
+    return Labels(labels.goals[piece] * metres, labels.plans[piece] * metres, labels.distances[piece] * scale)
 
 
 def _actions(drive: Drive, stamps: np.ndarray, rules: ImportRules) -> np.ndarray | None:

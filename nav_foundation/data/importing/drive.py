@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nav_foundation.data.schema import EpisodeInfo
+from nav_foundation.data.schema import EpisodeInfo, Labels
 
 # A picture on demand: its file (JPEG or PNG bytes) where the source has one, otherwise [H, W, 3] uint8 RGB.
 Picture = Callable[[], "bytes | np.ndarray"]
@@ -37,6 +37,8 @@ class Drive:
     pose_stamps_ns: np.ndarray  # [M] int64
     commands: np.ndarray | None = None  # [K, 2] float64 m/s, rad/s
     command_stamps_ns: np.ndarray | None = None  # [K] int64
+    depth: Sequence[Picture] | None = None  # [N] PNG files of 16-bit millimetres, one for each picture and of its size
+    labels: Labels | None = None  # for each picture, in metres; their plans are at the rate of the pictures
     has_clock: bool = True  # False: the stamps were made from a frame rate
     has_scale: bool = True  # False: positions are known up to a factor only, not in metres
     left_out: tuple[LeftOut, ...] = ()  # by the importer, before anything was cut

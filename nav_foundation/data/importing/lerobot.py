@@ -13,10 +13,22 @@ import numpy as np
 
 from nav_foundation.config import closest
 from nav_foundation.data.importing.bag_poses import poses_of_fixes
-from nav_foundation.data.importing.drive import Drive, LeftOut
+from nav_foundation.data.importing.drive import Drive, LeftOut, Picture
 from nav_foundation.data.importing.lerobot_files import Episode, Frames, episodes_of, info_of, task_texts
 from nav_foundation.data.layout import NAVIGATION
-from nav_foundation.data.schema import ACTION, LABEL_PLAN, STAMP, STATE, DataError, EpisodeInfo
+from nav_foundation.data.schema import (
+    ACTION,
+    DEPTH,
+    FRONT,
+    LABEL_DISTANCE,
+    LABEL_GOAL,
+    LABEL_PLAN,
+    STAMP,
+    STATE,
+    DataError,
+    EpisodeInfo,
+    Labels,
+)
 from nav_foundation.data.units import measured_actions
 
 _AUTOMATIC = {"timestamp", "frame_index", "episode_index", "index", "task_index", STAMP}
@@ -200,16 +212,38 @@ def _drive(about: _Source, episode: Episode, frames: Frames, poses_of: _PoseRead
     known = np.isfinite(poses).all(axis=1)
     commands, why = _commands(about, frames, rows, poses, stamps)
     left += [*missing, LeftOut("actions", len(rows), why)] if why else missing
-    left += [LeftOut("pictures", len(rows), f"of another camera, {name}") for name in about.cameras]
-    left += [LeftOut("labels", len(rows), "which imports do not carry")] if LABEL_PLAN in about.info["features"] else []
+    depth = _depth(about, episode, frames, rows, there)
+    others = [name for name in about.cameras if name != DEPTH or depth is None]
+    left += [LeftOut("pictures", len(rows), f"of another camera, {name}") for name in others]
     info = _episode_info(about, episode, frames, rows)
     if info.action_source == "measured" and about.infos:
         commands = None
     return Drive(
         name=f"{about.folder} episode {episode.index}", info=info, pictures=pictures, picture_stamps_ns=stamps[there],
         poses=poses[known], pose_stamps_ns=stamps[known], commands=commands,
-        command_stamps_ns=None if commands is None else stamps, left_out=tuple(entry for entry in left if entry.count),
+        command_stamps_ns=None if commands is None else stamps, depth=depth,
+        labels=_labels(about, frames, rows[there]), left_out=tuple(entry for entry in left if entry.count),
     )
+
+
+def _depth(
+    about: _Source, episode: Episode, frames: Frames, rows: np.ndarray, there: np.ndarray
+) -> list[Picture] | None:
+    """Of the front camera, where it is kept as we keep it: PNG files of millimetres."""
+    feature = about.info["features"].get(DEPTH)
+    if feature is None or about.camera != FRONT or feature["dtype"] != "image":
+        return None
+    if (feature.get("info") or {}).get("depth_unit") != "mm":
+        return None
+    return frames.pictures(episode, DEPTH, rows[there], np.zeros(0))[1]
+
+
+def _labels(about: _Source, frames: Frames, rows: np.ndarray) -> Labels | None:
+    names = (LABEL_GOAL, LABEL_PLAN, LABEL_DISTANCE)
+    if not all(name in about.info["features"] for name in names):
+        return None
+    goals, plans, distances = (np.asarray(frames.column(name, rows), np.float64) for name in names)
+    return Labels(goals, plans, distances)
 
 
 def _seconds(about: _Source, frames: Frames, rows: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from nav_foundation.data.importing.cut import ImportRules, cut
 from nav_foundation.data.importing.drive import Drive, LeftOut
 from nav_foundation.data.importing.report import ImportReport, Tally
 from nav_foundation.data.layout import INFO
-from nav_foundation.data.schema import FRONT, DataError, EpisodeData, EpisodeInfo
+from nav_foundation.data.schema import FRONT, DataError, EpisodeData, EpisodeInfo, Labels
 from nav_foundation.data.units import cruising_step, typical_step
 from nav_foundation.data.writer import DatasetWriter
 
@@ -115,6 +115,10 @@ def _picture_size(out: Path) -> tuple[int, int] | None:
     return None if feature is None else (int(feature["shape"][0]), int(feature["shape"][1]))
 
 
+def _chosen(labels: Labels, frames: np.ndarray) -> Labels:
+    return Labels(labels.goals[frames], labels.plans[frames], labels.distances[frames])
+
+
 class _Spooled(Sequence[bytes]):
     """Files one after the other in an open file."""
 
@@ -154,6 +158,8 @@ def _settled(
             if found != size:
                 (height, width), (h, w) = found, size
                 raise DataError(f"of {width}x{height} pixels where the dataset has {w}x{h}: import them elsewhere")
+            if data.depth is not None and size_of(data.depth[frame]) != found:
+                raise DataError("whose depth image has another size")
         except DataError as error:
             lost[str(error)] = lost.get(str(error), 0) + 1
             continue
@@ -170,8 +176,11 @@ def _settled(
             left += [LeftOut("pictures", len(part), f"in pieces shorter than {rules.min_frames} frames")]
             continue
         frames = np.array(kept)[part]
-        actions = None if data.actions is None else data.actions[frames]
         images = _Spooled(spool, [places[k] for k in part.tolist()])
-        piece = EpisodeData(images, data.stamps_ns[frames], data.poses[frames], actions)
+        piece = EpisodeData(
+            images, data.stamps_ns[frames], data.poses[frames], None if data.actions is None else data.actions[frames],
+            None if data.depth is None else [data.depth[k] for k in frames.tolist()],
+            None if data.labels is None else _chosen(data.labels, frames),
+        )
         pieces.append((replace(info, cruising_step=cruising_step(piece.poses)), piece))
     return pieces, size, [entry for entry in left if entry.count]
