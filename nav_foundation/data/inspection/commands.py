@@ -33,6 +33,10 @@ def _inspect(options: argparse.Namespace) -> None:
     if options.json is not None:
         _write(options.json, json.dumps(inspection.as_json(), indent=1) + "\n")
         print(f"numbers: {options.json}")
+    if options.report is not None:
+        from nav_foundation.data.inspection.page import write_report
+
+        print(f"report: {write_report(inspection, options.report)}")
 
 
 def _write(path: Path, text: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 
@@ -53,7 +55,7 @@ def draw_future(picture: np.ndarray, robot: RobotSpec, poses: np.ndarray, frame:
     ]
     colours = _NEAR + np.linspace(0.0, 1.0, len(path))[:, None] * (_FAR - _NEAR)
     for k in range(len(path) - 2, -1, -1):  # from afar, so that what is near covers it
-        for left, right in zip(lanes, lanes[1:]):
+        for left, right in pairwise(lanes):
             piece = np.array([left[k], left[k + 1], right[k + 1], right[k]])
             if _drawable(piece, picture.shape):
                 cv2.fillConvexPoly(canvas, _fixed(piece), colours[k].tolist(), cv2.LINE_AA, 4)
