@@ -14,7 +14,7 @@ help:
 	@echo "make test     lint, types and every test"
 	@echo "make lint     ruff and mypy alone"
 	@echo "make format   let ruff sort imports and mend what it can"
-	@echo "make bench    frames and steps per second of the simulator on this machine"
+	@echo "make bench    how fast the simulator and the data are on this machine"
 	@echo "make clean    remove caches and build folders; runs/ and .venv stay"
 
 setup: $(INSTALLED)
@@ -57,6 +57,7 @@ format: setup
 
 bench: setup
 	$(BIN)/python benchmarks/simulator.py
+	$(BIN)/python benchmarks/data.py
 
 clean:
 	rm -rf build dist install log *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

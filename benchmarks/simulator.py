@@ -6,11 +6,8 @@ processor time is given beside them, because other work on the machine changes t
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -18,7 +15,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # also runs where the package is not installed
     sys.path.insert(0, str(ROOT))
 
+from benchmarks.measuring import Row, measure  # noqa: E402
 from nav_foundation.robot import CameraSpec, Footprint, load_robot  # noqa: E402
 from sim_envs.embedded.renderer import Renderer  # noqa: E402
 from sim_envs.embedded.simulator import EmbeddedSimulator  # noqa: E402
@@ -38,18 +35,6 @@ REPETITIONS = 7
 FOOTPRINT = Footprint(radius=0.18, height=0.4)
 HEIGHT = 1.0  # m, of the camera
 HOUSE_TRIANGLES = 30_000
-
-
-@dataclass(frozen=True)
-class Row:
-    what: str
-    value: float
-    unit: str
-    target: str
-    detail: str
-
-    def __str__(self) -> str:
-        return f"| {self.what} | {self.value:,.4g} {self.unit} | {self.target} | {self.detail} |"
 
 
 @dataclass(frozen=True)
@@ -235,52 +220,12 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
 }
 
 
-def hardware() -> str:
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        lines = (line.partition(":") for line in info.read_text().splitlines())
-        model = next((value.strip() for key, _, value in lines if key.startswith("model name")), model)
-    return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}, NumPy {np.__version__}"
-
-
-def commit() -> str:
-    def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
-
-    changed = " with changes" if git("status", "--porcelain", "--untracked-files=no") else ""
-    return (git("rev-parse", "--short", "HEAD") or "unknown") + changed
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=sorted(PARTS), action="append", help="measure this part; may be repeated")
-    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results.md", help="where to append")
-    parser.add_argument("--no-save", action="store_true", help="print only")
-    parser.add_argument("--city-alone", action="store_true", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.city_alone:
-        return city_alone()
-    rows: list[Row] = []
-    for name in options.only or PARTS:
-        for row in PARTS[name]():
-            rows.append(row)
-            print(f"{row.what:35s} {row.value:10,.4g} {row.unit:9s} target {row.target:7s} ({row.detail})", flush=True)
-    if not options.no_save:
-        save(options.results, rows)
-    return None
-
-
-def save(path: Path, rows: Sequence[Row]) -> None:
-    day = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-    lines = [
-        f"## Embedded simulator, {day}", "",
-        f"- commit {commit()}", f"- {hardware()}", f"- `python {' '.join(['benchmarks/simulator.py', *sys.argv[1:]])}`",
-        f"- seeds 0; medians of {REPETITIONS} repetitions; compilation and the first call left out", "",
-        "| what | measured | target | how |", "|---|---|---|---|", *map(str, rows), "",
-    ]
-    with path.open("a", encoding="utf-8") as file:
-        file.write("\n".join(lines) + "\n")
+    if "--city-alone" in sys.argv:
+        city_alone()
+    else:
+        conditions = f"medians of {REPETITIONS} repetitions; compilation and the first call left out"
+        measure(PARTS, "Embedded simulator", conditions)
 
 
 if __name__ == "__main__":
