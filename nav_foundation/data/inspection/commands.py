@@ -28,6 +28,10 @@ def _inspect(options: argparse.Namespace) -> None:
     from nav_foundation.data.dataset import EpisodeDataset
     from nav_foundation.data.inspection.inspect import inspect
 
+    if options.rerun is not None:
+        from nav_foundation.data.inspection.rerun_log import need_rerun
+
+        need_rerun()  # before a minute of looking
     inspection = inspect(EpisodeDataset(options.dataset))
     print(inspection.as_text())
     if options.json is not None:
@@ -37,6 +41,10 @@ def _inspect(options: argparse.Namespace) -> None:
         from nav_foundation.data.inspection.page import write_report
 
         print(f"report: {write_report(inspection, options.report)}")
+    if options.rerun is not None:
+        from nav_foundation.data.inspection.rerun_log import write_rerun
+
+        print(f"rerun: {write_rerun(inspection, options.rerun)}")
 
 
 def _write(path: Path, text: str) -> None:

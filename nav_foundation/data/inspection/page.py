@@ -73,7 +73,7 @@ def _top(inspection: Inspection) -> str:
     suspicious = len({finding.episode for finding in inspection.findings})
     cards = [
         ("episodes", f"{summary.episodes:,}"), ("frames", f"{summary.frames:,}"),
-        ("hours", f"{summary.seconds / 3600:,.2f}"), ("kilometres", f"{summary.metres / 1000:,.2f}"),
+        ("hours", f"{summary.seconds / 3600:,.2f}"), ("metres", f"{summary.metres:,.0f}"),
         ("standing", f"{summary.standing / max(summary.seconds, 1e-9):.0%}"),
         ("suspicious episodes", f'<span class="{"bad" if suspicious else "good"}">{suspicious:,}</span>'),
     ]

@@ -17,6 +17,7 @@ from nav_foundation.geometry import path_length
 SPEED_BINS = np.linspace(-0.5, 3.0, 71)  # m/s; what is faster or slower counts in the bin at the end
 TURN_BINS = np.linspace(-2.0, 2.0, 81)  # rad/s
 _STANDING = 0.02  # m/s
+_CRAWL = 0.05  # m/s
 
 
 @dataclass
@@ -52,6 +53,8 @@ class Summary:
             counter[value] += 1
         metres = 0.0 if seen.poses is None else self._add_motion(seen.poses, seen.stamps_ns)
         step = None if seen.poses is None else cruising_step(seen.poses)
+        if step is not None and step * seen.frame_rate < _CRAWL:
+            step = None  # a robot that stood still and trembled
         if step is not None:
             self.steps.append(step)
         return EpisodeRow(seen.number, task, robot, info.scene or "–", seen.frames, duration, metres, step)
