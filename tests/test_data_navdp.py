@@ -187,6 +187,17 @@ def test_other_tables_are_named(tmp_path: Path, column: str, value: Any, words: 
     assert words in str(error.value) and "\n" not in str(error.value)
 
 
+def test_the_first_trajectories_have_no_clock(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_scene(tmp_path / "scene", (12,), stats=False)
+    (tmp_path / "scene/meta/info.json").unlink()
+    command = ["data", "import", "navdp", str(tmp_path), "--out", str(tmp_path / "out")]
+    assert main(command) == 2
+    assert "must tell fps (it does not exist); without that file give --frame-rate" in capsys.readouterr().err
+    assert main([*command, "--frame-rate", "8"]) == 0
+    dataset = EpisodeDataset(tmp_path / "out")
+    assert dataset.frame_rate == 8.0 and dataset.stamps_ns(0).tolist() == [k * 125_000_000 for k in range(12)]
+
+
 def test_what_is_no_scene_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no data"):
         next(read_navdp(tmp_path))

@@ -162,7 +162,9 @@ BOMBS = {
     "bytearray": b"\x80\x05\x96" + struct.pack("<Q", 1 << 45) + b"x.", "memo": b"Nr\xff\xff\xff\xff0j\xff\xff\xff\x7f.",
     "long bytes": b"\x80\x04\x8e" + struct.pack("<Q", 1 << 45) + b"x.", "frame": b"\x80\x04\x95" + b"\xff" * 8 + b"N.",
     "objects": pickle.dumps(np.array([None, 1], dtype=object)), "fields": pickle.dumps(np.zeros(2, dtype="i4,f8")),
-    "nested": b"\x80\x02" + b"(" * 3 + b"]" * 3 + b"}" * 5 + b"\x85" * 100_000 + b".",
+    "deep key": b"}" + b")" + b"\x85" * 200_000 + b"Ns.",
+    "deep member": b"\x80\x04\x8f(" + b")" + b"\x85" * 200_000 + b"\x90.",
+    "deep marks": b"(" * 100_000 + b"t" * 100_000 + b".", "many": b"\x80\x02" + b"(" * 3 + b"]" * 3 + b"}" * 5 + b".",
 }
 
 

@@ -166,7 +166,7 @@ def _read(source: Path, options: argparse.Namespace) -> Iterator[Drive]:
     elif options.format == "navdp":
         from nav_foundation.data.importing.navdp import read_navdp
 
-        yield from read_navdp(source)
+        yield from read_navdp(source, options.frame_rate)
     elif options.format == "folder":
         from nav_foundation.data.importing.folder import read_folder
 

@@ -22,6 +22,7 @@ import numpy as np
 from nav_foundation.data.schema import DataError
 
 _DTYPE = re.compile(r"[<>|=]?[biufcSU]\d{1,9}")
+_DEEPEST = 100  # tuples within each other
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C
 _STORAGES = {  # torch's storage classes; bfloat16 has no NumPy type and is widened
     "FloatStorage": "f4", "DoubleStorage": "f8", "HalfStorage": "f2", "LongStorage": "i8", "IntStorage": "i4",
@@ -203,8 +204,16 @@ _TORCH: dict[str, _Names] = {
     "torch._utils": {
         "_rebuild_tensor": _Tensor, "_rebuild_tensor_v2": _Tensor, "_rebuild_parameter": lambda tensor, *_: tensor,
     },
-    "torch": {"Size": tuple, "device": lambda *args: ":".join(map(str, args))},
+    "torch": {"Size": list, "device": lambda *args: ":".join(map(str, args))},
 }
+
+
+def _shallow(load: Callable[[Any], None]) -> Callable[[Any], None]:
+    def load_and_look(unpickler: _Unpickler) -> None:
+        load(unpickler)
+        unpickler.check_depth()
+
+    return load_and_look
 
 
 class _Unpickler(pickle._Unpickler):
@@ -213,14 +222,18 @@ class _Unpickler(pickle._Unpickler):
     dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
     read: Callable[[int], bytes]
     append: Callable[[Any], None]
+    stack: list[Any]
     for _code in (pickle.EXT1, pickle.EXT2, pickle.EXT4):  # names by number, which would not be checked
         dispatch.pop(_code[0])
+    for _code in (pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3):
+        dispatch[_code[0]] = _shallow(dispatch[_code[0]])
 
     def __init__(self, file: io.BytesIO, path: Path, torch: bool = False) -> None:
         super().__init__(file, encoding="latin1")  # as Python 2's bytes need
         self._path, self._torch = path, torch
         self._makers: dict[tuple[str, str], Any] = {}
         self.kinds: dict[str, str] = {}  # of the storages that tensors lie in
+        self._nested: dict[int, tuple[Any, int]] = {}  # tuples with tuples in them, and how deep they are
 
     def find_class(self, module: str, name: str) -> Any:
         if self._torch and module in ("torch", "torch.storage") and name in _STORAGES:
@@ -241,6 +254,15 @@ class _Unpickler(pickle._Unpickler):
             raise DataError(f"{self._path} has a tensor of a kind that is not read")
         self.kinds[str(key)] = kind
         return kind, str(key)
+
+    def check_depth(self) -> None:
+        """Python itself crashes when it hashes tuples that are nested too deeply."""
+        made = self.stack[-1]
+        inner = [self._nested.get(id(part), (part, 1))[1] for part in made if isinstance(part, tuple)]
+        if inner:
+            self._nested[id(made)] = made, 1 + max(inner)
+            if max(inner) >= _DEEPEST:
+                raise _Unfit("tuples nested that deeply are not read")
 
     def load_bytearray8(self) -> None:
         (count,) = struct.unpack("<Q", self.read(8))

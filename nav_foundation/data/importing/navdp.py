@@ -31,8 +31,11 @@ _EPISODE = re.compile(r"episode_(\d+)")
 _FILMS = (".mp4", ".mkv", ".avi", ".webm", ".mov")
 
 
-def read_navdp(source: Path) -> Iterator[Drive]:
-    """A drive per episode of the datasets at `source`: one, or folders of them at any depth."""
+def read_navdp(source: Path, frame_rate: float | None = None) -> Iterator[Drive]:
+    """A drive per episode of the datasets at `source`: one, or folders of them at any depth.
+
+    `frame_rate` in Hz is for those without meta/info.json, as NavDP's first ones are.
+    """
     source = Path(source)
     files = sorted(path for path in source.rglob("episode_*.parquet") if path.parent.parent.name == "data")
     if not files:
@@ -40,7 +43,7 @@ def read_navdp(source: Path) -> Iterator[Drive]:
     left, any_read = list[LeftOut](), False
     for path in files:
         try:
-            drive = _drive(path, source)
+            drive = _drive(path, source, frame_rate)
         except DataError as error:
             if not any_read and path == files[-1]:
                 raise
@@ -62,12 +65,13 @@ class _Place:
     episode: int
 
 
-def _drive(path: Path, source: Path) -> Drive:
+def _drive(path: Path, source: Path, frame_rate: float | None) -> Drive:
     match = _EPISODE.fullmatch(path.stem)
     if match is None:
         raise DataError(f"{path} is not named like an episode, such as episode_000000.parquet")
     place = _Place(path.parent.parent.parent, path.parent.name, int(match[1]))
-    rate = _rate(place.folder)
+    has_clock = (place.folder / INFO).exists() or frame_rate is None
+    rate = _rate(place.folder) if has_clock or frame_rate is None else frame_rate
     columns = _columns(path)
     cameras = _matrices(path, columns, _POSE)
     if cameras is None:
@@ -90,7 +94,7 @@ def _drive(path: Path, source: Path) -> Drive:
     return Drive(
         name=str(path), info=info, pictures=[found[frame] for frame in frames.tolist()],
         picture_stamps_ns=stamps[frames], poses=poses[sound], pose_stamps_ns=stamps[sound],
-        left_out=tuple(entry for entry in left if entry.count),
+        has_clock=has_clock, left_out=tuple(entry for entry in left if entry.count),
     )
 
 
@@ -99,7 +103,8 @@ def _rate(folder: Path) -> float:
     try:
         rate = float(json.loads(path.read_text(encoding="utf-8"))["fps"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} must tell fps: {type(error).__name__} {' '.join(str(error).split())}") from None
+        why = "it does not exist" if isinstance(error, FileNotFoundError) else f"{type(error).__name__} {error}"
+        raise DataError(f"{path} must tell fps ({why}); without that file give --frame-rate") from None
     if not 0 < rate < 1000:
         raise DataError(f"{path}: fps is {rate}; give frames per second")
     return rate
