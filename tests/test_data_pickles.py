@@ -164,7 +164,7 @@ BOMBS = {
     "objects": pickle.dumps(np.array([None, 1], dtype=object)), "fields": pickle.dumps(np.zeros(2, dtype="i4,f8")),
     "deep key": b"}" + b")" + b"\x85" * 200_000 + b"Ns.",
     "deep member": b"\x80\x04\x8f(" + b")" + b"\x85" * 200_000 + b"\x90.",
-    "deep marks": b"(" * 100_000 + b"t" * 100_000 + b".", "many": b"\x80\x02" + b"(" * 3 + b"]" * 3 + b"}" * 5 + b".",
+    "deep marks": b"(" * 100_000 + b"t" * 100_000 + b".", "nested": b"}" + b"\x85" * 100_000 + b".",
 }
 
 
