@@ -231,6 +231,23 @@ def test_labels_and_depth_follow_their_frames(tmp_path: Path, capsys: pytest.Cap
     assert "20 labels whose plans are at another frame rate" in printed and "20 depth images of pictures" in printed
 
 
+def test_episodes_with_more_or_less_than_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, extras in (("plain", False), ("rich", True)):
+        with DatasetWriter(tmp_path / name, 5.0) as writer:
+            writer.add(replace(told(0), source=name), made_up_drive(0, 9, depth=extras, labels=extras))
+    sources = {name: str(tmp_path / name) for name in ("plain", "rich")}
+    command = ["data", "import", "lerobot", "--reverse", "keep", "--out"]
+    assert main([*command, str(tmp_path / "a"), sources["plain"], sources["rich"]]) == 0
+    printed = capsys.readouterr().out
+    assert "9 depth images that the dataset's other" in printed and "9 labels that the dataset's other" in printed
+    dataset = EpisodeDataset(tmp_path / "a")
+    assert dataset.lengths.tolist() == [9, 9] and dataset.labels(1) is None and dataset.depth(1, 0) is None
+    assert main([*command, str(tmp_path / "b"), sources["rich"]]) == 0
+    assert main([*command, str(tmp_path / "b"), sources["plain"], "--append"]) == 0
+    assert "9 frames without the depth or labels" in capsys.readouterr().out
+    assert EpisodeDataset(tmp_path / "b").lengths.tolist() == [9]
+
+
 def test_our_films_come_back(tmp_path: Path) -> None:
     with DatasetWriter(tmp_path / "ours", 5.0, video=True) as writer:
         for number in range(3):

@@ -18,7 +18,7 @@ from nav_foundation.data.importing.cut import ImportRules, cut
 from nav_foundation.data.importing.drive import Drive, LeftOut
 from nav_foundation.data.importing.report import ImportReport, Tally
 from nav_foundation.data.layout import INFO
-from nav_foundation.data.schema import FRONT, DataError, EpisodeData, EpisodeInfo, Labels
+from nav_foundation.data.schema import DEPTH, FRONT, LABEL_PLAN, DataError, EpisodeData, EpisodeInfo, Labels
 from nav_foundation.data.units import cruising_step, typical_step
 from nav_foundation.data.writer import DatasetWriter
 
@@ -26,6 +26,7 @@ _SPEEDS = (0.01, 15.0)  # m/s of cruising that ground robots have; positions tha
 _IN_MEMORY = 64 << 20  # bytes of an episode's pictures; more wait in a temporary file
 
 Episode = tuple[EpisodeInfo, EpisodeData]
+_Extras = tuple[bool, int]  # whether there is depth, and the length of labelled plans, 0 without labels
 
 
 def import_drives(
@@ -43,7 +44,7 @@ def import_drives(
     _check_scale(first, rules)  # before anything is written
     tally = Tally(rules)
     known = _known_episodes(out) if append else set()
-    size = _picture_size(out) if append else None
+    size, extras = (_picture_size(out), _known_extras(out)) if append else (None, None)
     with DatasetWriter(out, rules.frame_rate, resume=append, video=video) as writer:
         for drive in chain([first], drives):
             _check_scale(drive, rules)
@@ -53,12 +54,18 @@ def import_drives(
                 if _key(info, data) in known:
                     tally.leave_out("frames", len(data.images), "of episodes that the dataset has already")
                     continue
+                matched, lost = _matched(data, extras)
+                for entry in lost:
+                    tally.leave_out(entry.what, entry.count, entry.why)
+                if matched is None:
+                    continue
                 with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as spool:
-                    pieces, size, lost = _settled(info, data, rules, size, spool)
+                    pieces, size, lost = _settled(info, matched, rules, size, spool)
                     for entry in lost:
                         tally.leave_out(entry.what, entry.count, entry.why)
                     for piece in pieces:
                         writer.add(*piece)
+                        extras = extras or _extras(piece[1])
                         tally.add(*piece)
     return tally.report(out)
 
@@ -117,6 +124,34 @@ def _picture_size(out: Path) -> tuple[int, int] | None:
 
 def _chosen(labels: Labels, frames: np.ndarray) -> Labels:
     return Labels(labels.goals[frames], labels.plans[frames], labels.distances[frames])
+
+
+def _extras(data: EpisodeData) -> _Extras:
+    return data.depth is not None, 0 if data.labels is None else data.labels.plans.shape[1]
+
+
+def _known_extras(out: Path) -> _Extras | None:
+    """What a dataset's episodes have, if it has any."""
+    if not (out / INFO).exists() or not (dataset := EpisodeDataset(out)).episodes:
+        return None
+    return DEPTH in dataset.features, int(dataset.features.get(LABEL_PLAN, {"shape": [0]})["shape"][0])
+
+
+def _matched(data: EpisodeData, dataset: _Extras | None) -> tuple[EpisodeData | None, list[LeftOut]]:
+    """The episode with no more than the dataset's other ones have; None if it has less."""
+    if dataset is None or _extras(data) == dataset:
+        return data, []
+    left, count, why = [], len(data.images), "that the dataset's other episodes lack"
+    if data.depth is not None and not dataset[0]:
+        left.append(LeftOut("depth images", count, why))
+        data = replace(data, depth=None)
+    if data.labels is not None and not dataset[1]:
+        left.append(LeftOut("labels", count, why))
+        data = replace(data, labels=None)
+    if _extras(data) == dataset:
+        return data, left
+    why = "without the depth or labels that the dataset's other episodes have: import them elsewhere"
+    return None, [LeftOut("frames", count, why)]
 
 
 class _Spooled(Sequence[bytes]):
