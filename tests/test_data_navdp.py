@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from nav_foundation.cli import main
 from nav_foundation.data.dataset import EpisodeDataset
-from nav_foundation.data.images import encode_depth, encode_jpeg
+from nav_foundation.data.images import decode_depth, encode_jpeg
 from nav_foundation.data.importing.navdp import read_navdp
 from nav_foundation.data.schema import DataError
 from nav_foundation.data.video import write_video
@@ -69,7 +70,8 @@ def write_scene(
         for k, file in enumerate(files):
             if not film:
                 (rgb / f"{number + k}.jpg").write_bytes(file)
-            (depth / f"{number + k}.png").write_bytes(encode_depth(np.full((24, 32), 0.1, np.float32)))
+            tenths = np.full((24, 32), 12_345 + 100 * (number + k), np.uint16)  # of a millimetre: 1.2345 m
+            cv2.imwrite(str(depth / f"{number + k}.png"), tenths)
         lines.append({"episode_index": episode, "image_index": {"min": number, "max": number + count - 1}})
         written.append(files)
         number += count
@@ -97,13 +99,14 @@ def test_camera_poses_become_headings(tmp_path: Path, opengl: bool) -> None:
     camera = one.info.notes["camera"]
     assert camera["height"] == HEIGHT and camera["pitch"] == pytest.approx(PITCH, abs=1e-6)
     assert (camera["fx"], camera["cy"], camera["axes"]) == (355.8, 135.0, "opengl" if opengl else "opencv")
-    assert left_out(one) == {("files of depth", "which imports do not carry"): 21} and not two.left_out
+    assert not one.left_out and not two.left_out and two.depth is not None
+    np.testing.assert_allclose(decode_depth(two.depth[3]()), 1.2345 + 15 * 0.01, atol=0.5001e-3)
 
 
 def test_films_and_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_scene(tmp_path / "scene", film=True)
     assert main(["data", "import", "navdp", str(tmp_path / "scene"), "--out", str(tmp_path / "out")]) == 0
-    assert "21 files of depth which imports do not carry" in capsys.readouterr().out
+    assert "21 depth images that are not PNG files, one for each picture" in capsys.readouterr().out
     dataset = EpisodeDataset(tmp_path / "out")
     assert dataset.frame_rate == 10.0 and dataset.lengths.tolist() == [12, 9]
     chord = 4 * math.sin(0.025)  # m from frame to frame
@@ -148,6 +151,18 @@ def test_counts_that_differ_are_told(tmp_path: Path) -> None:
     one, two = read_navdp(tmp_path)
     assert (len(one.pictures), len(two.pictures)) == (10, 8)
     assert left_out(one)["pictures", "without a pose"] == 2 and left_out(two)["poses", "without a picture"] == 1
+
+
+def test_broken_pictures_and_depth_cost_their_frames_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_scene(tmp_path / "scene", (12,))
+    (tmp_path / "scene/videos/chunk-000/observation.images.rgb/0.jpg").write_bytes(b"broken")
+    (tmp_path / "scene/videos/chunk-000/observation.images.depth/11.png").write_bytes(b"broken")
+    assert main(["data", "import", "navdp", str(tmp_path / "scene"), "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert "1 pictures a picture of 6 bytes" in printed and "1 pictures a depth image cannot be decoded" in printed
+    dataset = EpisodeDataset(tmp_path / "out")
+    assert dataset.lengths.tolist() == [10] and dataset.stamps_ns(0)[0] == 100_000_000
+    np.testing.assert_allclose(dataset.depth(0, 0), 1.2445, atol=0.5001e-3)
 
 
 def test_broken_episodes_are_named_and_the_rest_read(tmp_path: Path) -> None:
@@ -195,6 +210,7 @@ def test_the_first_trajectories_have_no_clock(tmp_path: Path, capsys: pytest.Cap
     assert "must tell fps (it does not exist); without that file give --frame-rate" in capsys.readouterr().err
     assert main([*command, "--frame-rate", "8"]) == 0
     dataset = EpisodeDataset(tmp_path / "out")
+    np.testing.assert_allclose(dataset.depth(0, 2), 1.2545, atol=0.5001e-3)
     assert dataset.frame_rate == 8.0 and dataset.stamps_ns(0).tolist() == [k * 125_000_000 for k in range(12)]
 
 

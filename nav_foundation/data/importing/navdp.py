@@ -4,6 +4,7 @@
     meta/episodes_stats.jsonl           which numbers the pictures of each episode have
     data/chunk-000/episode_000000.parquet           action: the camera's pose [4, 4] in the world, z up
     videos/chunk-000/observation.images.rgb/        pictures of all episodes, or a film per episode
+    videos/chunk-000/observation.images.depth/      PNG files of 16 bits, 1/10000 m
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from nav_foundation.data.images import decode_depth, encode_depth, size_of
 from nav_foundation.data.importing.drive import Drive, LeftOut, Picture
 from nav_foundation.data.importing.film import Film
 from nav_foundation.data.importing.picture_files import PICTURES, picture_of
@@ -28,6 +30,7 @@ from nav_foundation.data.schema import DataError, EpisodeInfo
 
 _POSE, _EXTRINSIC, _INTRINSIC = "action", "observation.camera_extrinsic", "observation.camera_intrinsic"
 _EPISODE = re.compile(r"episode_(\d+)")
+_PER_MILLIMETRE = 10  # units of depth
 _FILMS = (".mp4", ".mkv", ".avi", ".webm", ".mov")
 
 
@@ -81,8 +84,11 @@ def _drive(path: Path, source: Path, frame_rate: float | None) -> Drive:
     frames = np.array([frame for frame in sorted(found) if 0 <= frame < len(poses)], dtype=np.int64)
     left = [
         LeftOut("poses", len(poses) - len(frames), "without a picture"),
-        LeftOut("pictures", len(found) - len(frames), "without a pose"), *_depth(place),
+        LeftOut("pictures", len(found) - len(frames), "without a pose"),
     ]
+    chosen = [found[frame] for frame in frames.tolist()]
+    depth, why = _depth(place, chosen)
+    left += [LeftOut("depth images", len(frames), why)] if why else []
     stamps = np.rint(np.arange(len(poses)) * (1e9 / rate)).astype(np.int64)
     sound = np.isfinite(poses).all(axis=1)
     left.append(LeftOut("poses", int((~sound).sum()), "that are not finite"))
@@ -92,8 +98,9 @@ def _drive(path: Path, source: Path, frame_rate: float | None) -> Drive:
         notes={"episode": place.episode, "chunk": place.chunk, "camera": {"axes": axes, **_camera(path, columns)}},
     )
     return Drive(
-        name=str(path), info=info, pictures=[found[frame] for frame in frames.tolist()],
-        picture_stamps_ns=stamps[frames], poses=poses[sound], pose_stamps_ns=stamps[sound],
+        name=str(path), info=info,
+        pictures=[picture_of(picture) if isinstance(picture, Path) else picture for picture in chosen],
+        picture_stamps_ns=stamps[frames], poses=poses[sound], pose_stamps_ns=stamps[sound], depth=depth,
         has_clock=has_clock, left_out=tuple(entry for entry in left if entry.count),
     )
 
@@ -162,8 +169,8 @@ def _camera(path: Path, columns: dict[str, Any]) -> dict[str, Any]:
 # --- pictures -------------------------------------------------------------------------------------------------------
 
 
-def _pictures(place: _Place, columns: dict[str, Any]) -> dict[int, Picture]:
-    """Of one episode, by frame."""
+def _pictures(place: _Place, columns: dict[str, Any]) -> dict[int, Path | Picture]:
+    """Of one episode, by frame: files, or pictures of a film."""
     folders = sorted((place.folder / "videos" / place.chunk).glob("observation.images.rgb*"))
     folder = next((path for path in folders if path.is_dir()), None)
     if folder is None:
@@ -177,11 +184,11 @@ def _pictures(place: _Place, columns: dict[str, Any]) -> dict[int, Picture]:
     if not files:
         raise DataError(f"{folder} holds neither pictures nor a film of episode {place.episode}")
     if all(len(found) == 2 for found in numbers.values()):  # episode and frame
-        return {frame: picture_of(path) for path, (episode, frame) in numbers.items() if episode == place.episode}
+        return {frame: path for path, (episode, frame) in numbers.items() if episode == place.episode}
     if not all(len(found) == 1 for found in numbers.values()):
         raise DataError(f"{folder}: its pictures, such as {files[0].name}, are not named by their number")
     first, last = _range(place, columns, max(numbers[path][0] for path in files))
-    return {number - first: picture_of(path) for path, (number,) in numbers.items() if first <= number <= last}
+    return {number - first: path for path, (number,) in numbers.items() if first <= number <= last}
 
 
 def _is_of(path: Path, episode: int) -> bool:
@@ -211,12 +218,33 @@ def _range(place: _Place, columns: dict[str, Any], highest: int) -> tuple[int, i
     raise DataError(f"{stats} does not tell image_index, so which pictures are of episode {place.episode} is unknown")
 
 
-def _depth(place: _Place) -> list[LeftOut]:
-    """Depth images (16 bits, 1/10000 m) have no place in a drive."""
+def _depth(place: _Place, pictures: list[Path | Picture]) -> tuple[list[Picture] | None, str]:
+    """Of these pictures, where each has a depth image beside it; otherwise why they are left out, if there are any."""
     folder = place.folder / "videos" / place.chunk / "observation.images.depth"
-    if not folder.is_dir() or place.episode != 0:
-        return []
-    return [LeftOut("files of depth", sum(1 for _ in folder.iterdir()), "which imports do not carry")]
+    if not folder.is_dir() or not pictures:
+        return None, ""
+    files = [folder / f"{path.stem}.png" for path in pictures if isinstance(path, Path)]
+    if len(files) < len(pictures) or not all(file.exists() for file in files):
+        return None, f"that are not PNG files, one for each picture, in {folder.name}"
+    if isinstance(pictures[0], Path) and not _same_size(pictures[0], files[0]):
+        return None, "of another size than the pictures"
+    return [partial(_depth_file, file) for file in files], ""
+
+
+def _same_size(picture: Path, depth: Path) -> bool:
+    try:
+        return size_of(picture.read_bytes()) == size_of(depth.read_bytes())
+    except (OSError, DataError):  # broken pictures are left out one by one
+        return True
+
+
+def _depth_file(path: Path) -> bytes:
+    """As we keep it, in whole millimetres; here it is in 16 bits of a tenth of one."""
+    try:
+        tenfold = decode_depth(path.read_bytes())  # which takes the numbers for millimetres
+    except OSError as error:
+        raise DataError(f"whose depth image cannot be read: {error.strerror or error}") from None
+    return encode_depth(tenfold / np.float32(_PER_MILLIMETRE))
 
 
 def _task(place: _Place) -> str:
