@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -15,7 +16,8 @@ from nav_foundation.geometry import wrap_angle
 FROZEN_FOR = 1.0  # s; cameras that are slower than the frame rate repeat pictures for less
 MOVED = 0.3  # m or rad, that must show in pictures
 SAME = 0.5  # grey levels of 255, mean change between two pictures that are the same but for their encoding
-CHANGED = 4.0  # grey levels, median change that noise and passers-by do not make
+CHANGED = 2.4  # grey levels, median change from frame to frame: noise makes less, driving more
+CHANGED_SINCE = 5.0  # the same since the poses froze: noise does not add up, and who passes by is gone the next moment
 STILL = 1e-9  # m, rad; poses that are measured tremble by more
 FEW = 3  # pairs of pictures without which nothing is said
 VOTES = 6  # pairs without which nothing is said of the direction of turns
@@ -65,8 +67,9 @@ def _frozen_camera(seen: Seen) -> Iterator[Finding]:
     spans = []
     if seen.repeats is not None:
         spans = [(max(0, first - 1), end - 1) for first, end in runs(seen.repeats)]
-    same = np.array([_change(pair)[1] < SAME for pair in seen.pairs], dtype=bool)
-    for first, end in runs(same):
+    same = [_change(pair.before, pair.after)[1] < SAME for pair in seen.pairs]
+    on = [_change(one.after, other.before)[1] < SAME for one, other in pairwise(seen.pairs)]
+    for first, end in runs(np.array(same[:1] + [a and b for a, b in zip(same[1:], on)], dtype=bool)):
         if end - first >= FEW:
             spans.append((seen.pairs[first].frame, seen.pairs[end - 1].frame + 1))
     frozen = [span for span in spans if _moved(seen, *span) and _lasts(seen, *span)]
@@ -81,16 +84,20 @@ def _frozen_poses(seen: Seen) -> Iterator[Finding]:
     assert seen.poses is not None
     still = np.asarray((np.abs(np.diff(seen.poses, axis=0)) < STILL).all(axis=1))
     for first, end in runs(still):
-        inside = [_change(pair)[0] for pair in seen.pairs if first <= pair.frame < end]
-        if len(inside) >= FEW and float(np.median(inside)) > CHANGED and _lasts(seen, first, end):
+        inside = [pair for pair in seen.pairs if first <= pair.frame < end]
+        if len(inside) < FEW or not _lasts(seen, first, end):
+            continue
+        change = np.median([_change(pair.before, pair.after)[0] for pair in inside])
+        since = np.median([_change(inside[0].before, pair.after)[0] for pair in inside])
+        if change > CHANGED and since > CHANGED_SINCE:
             yield _finding(seen, "frozen poses", first, f"its pose stays the same from {at(seen, first)} to "
                            f"{at(seen, end)} while its pictures change: cut that out")
             return
 
 
-def _change(pair: Pair) -> tuple[float, float]:
+def _change(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
     """(median, mean) change of grey levels, brightness of the whole aside."""
-    change = np.abs((pair.after - pair.after.mean()) - (pair.before - pair.before.mean()))
+    change = np.abs((after - after.mean()) - (before - before.mean()))
     return float(np.median(change)), float(change.mean())
 
 
