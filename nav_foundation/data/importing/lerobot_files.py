@@ -17,12 +17,13 @@ import pyarrow.parquet as pq
 from nav_foundation.data.frames import FrameFile
 from nav_foundation.data.importing.drive import LeftOut, Picture
 from nav_foundation.data.importing.film import Film
-from nav_foundation.data.layout import INFO, TASKS
+from nav_foundation.data.layout import DATA_PATH, INFO, TASKS, VIDEO_PATH
 from nav_foundation.data.schema import DataError
 from nav_foundation.data.tables import read_tasks
 
 _VERSIONS = ("v2.0", "v2.1", "v3.0")
 _NEEDED = ("episode_index", "length", "data/chunk_index", "data/file_index")
+_KINDS = {int: "whole number", str: "text"}
 _PLACES = ("chunk_index", "file_index", "from_timestamp")
 
 
@@ -53,7 +54,13 @@ def info_of(folder: Path) -> dict[str, Any]:
         )
     if not (math.isfinite(rate) and rate > 0 and isinstance(features, dict)):
         raise DataError(f"{path} must tell fps, above 0, and features")
-    return dict(info)
+    for name, feature in features.items():
+        if not isinstance(feature, dict) or not isinstance(feature.get("shape", []), list):
+            raise DataError(f"{path}: the feature {name} must tell its dtype, shape and names")
+    for name, kind in (("total_episodes", int), ("chunks_size", int), ("data_path", str), ("video_path", str)):
+        if not isinstance(info.get(name), (kind, type(None))):
+            raise DataError(f"{path}: {name} is {str(info[name])[:40]!r}, which is no {_KINDS[kind]}")
+    return {name: value for name, value in info.items() if value is not None}
 
 
 def episodes_of(folder: Path, info: dict[str, Any]) -> Iterator[Episode]:
@@ -99,18 +106,26 @@ def _episodes_3(folder: Path, info: dict[str, Any], films: list[str]) -> Iterato
             rows = pq.read_table(path, columns=[*names, *(["tasks"] if "tasks" in known else [])]).to_pylist()
         except (OSError, KeyError, pa.ArrowException) as error:
             raise DataError(f"{path} is broken: {' '.join(str(error).split())}") from None
-        for row in rows[: max(0, expected - seen)]:  # rows beyond are of an episode that was never finished
-            place = {name: row[f"data/{name}"] for name in ("chunk_index", "file_index")}
-            at = {key: {name: row[f"videos/{key}/{name}"] for name in _PLACES} for key in films}
-            yield Episode(
-                row["episode_index"], row["length"], tuple(row.get("tasks") or ()),
-                folder / info["data_path"].format(**place),
-                {key: (folder / info["video_path"].format(video_key=key, **at[key]), float(at[key]["from_timestamp"]))
-                 for key in films},
-            )
+        # Rows beyond are of an episode that was never finished.
+        yield from (_episode_3(folder, info, films, row) for row in rows[: max(0, expected - seen)])
         seen += len(rows)
     if seen < expected:
         raise DataError(f"{folder}/meta/episodes tells of {seen} of {expected} episodes: a file is missing")
+
+
+def _episode_3(folder: Path, info: dict[str, Any], films: list[str], row: dict[str, Any]) -> Episode:
+    data, film = info.get("data_path") or DATA_PATH, info.get("video_path") or VIDEO_PATH
+    try:
+        place = {name: row[f"data/{name}"] for name in ("chunk_index", "file_index")}
+        at = {key: {name: row[f"videos/{key}/{name}"] for name in _PLACES} for key in films}
+        return Episode(
+            int(row["episode_index"]), int(row["length"]), tuple(map(str, row.get("tasks") or ())),
+            folder / data.format(**place),
+            {key: (folder / film.format(video_key=key, **at[key]), float(at[key]["from_timestamp"])) for key in films},
+        )
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        why = f"{type(error).__name__} {error}"
+        raise DataError(f"{folder}: {INFO} and meta/episodes do not tell where an episode lies: {why}") from None
 
 
 def task_texts(folder: Path) -> list[str]:
@@ -118,7 +133,10 @@ def task_texts(folder: Path) -> list[str]:
     if (folder / TASKS).exists():
         return read_tasks(folder / TASKS)
     path = folder / "meta" / "tasks.jsonl"
-    return [str(json.loads(line).get("task", "")) for line in _lines(path)] if path.exists() else []
+    try:
+        return [str(json.loads(line)["task"]) for line in _lines(path)] if path.exists() else []
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is broken: {type(error).__name__} {error}") from None
 
 
 class Frames:
