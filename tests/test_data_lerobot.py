@@ -310,6 +310,56 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, change: dict[str, Any], cam
         next(read_lerobot(tmp_path / "set", camera))
 
 
+@pytest.mark.parametrize("rows", [[[0.0, 0, 0], [1.0, 0], [2.0, 0, 0, 0]], [[0.0, 0, 0], None, [1.0, 0, 0]]])
+def test_states_of_several_lengths_are_refused(tmp_path: Path, rows: list[Any]) -> None:
+    columns, cameras = [{"observation.state": straight(3)}], {"observation.images.front": "image"}
+    write_2_1(tmp_path, {"observation.state": STATE}, columns, cameras)
+    path = tmp_path / "data/chunk-000/episode_000000.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.set_column(0, "observation.state", pa.array(rows)), path)
+    with pytest.raises(DataError, match=r"observation\.state has lists of several lengths"):
+        next(read_lerobot(tmp_path))
+
+
+JUNK: list[Any] = [None, 0, -1, "x", [], {}, [1], {"a": 1}, 1e300, True, "{}", "{bad}"]
+
+
+def changed(value: Any, rng: np.random.Generator) -> Any:
+    """The value with one thing in it, at any depth, lost or replaced by something odd."""
+    if isinstance(value, dict) and value and rng.random() < 0.85:
+        key = sorted(value)[rng.integers(len(value))]
+        if rng.random() < 0.15:
+            return {name: item for name, item in value.items() if name != key}
+        return {**value, key: changed(value[key], rng)}
+    return JUNK[rng.integers(len(JUNK))]
+
+
+@pytest.mark.parametrize("version", ["v2.1", "v3.0"])
+def test_odd_descriptions_end_in_data_or_a_sentence(tmp_path: Path, version: str) -> None:
+    if version == "v2.1":
+        write_2_1(tmp_path / "set", {"observation.state": STATE, "action": COMMAND}, [{"observation.state": straight(3),
+                  "action": np.zeros((3, 2))}], {"observation.images.front": "image"})
+        names = ["meta/info.json", "meta/episodes.jsonl", "meta/tasks.jsonl"]
+    else:
+        with DatasetWriter(tmp_path / "set", 5.0) as writer:
+            writer.add(told(0), made_up_drive(0, 3, labels=True))
+        names = ["meta/info.json", NAVIGATION]
+    rng, errors = np.random.default_rng(0), list[str]()
+    for name in names:
+        path = tmp_path / "set" / name
+        original = path.read_text()
+        for trial in range(60):
+            odd = json.dumps(changed(json.loads(original), rng))
+            path.write_text(odd if trial % 5 else original[: rng.integers(len(original))])
+            try:
+                for drive in read_lerobot(tmp_path / "set"):
+                    assert len(drive.pictures) in (0, 3)
+            except DataError as error:
+                errors.append(str(error))
+        path.write_text(original)
+    assert len(errors) > 20 and not [error for error in errors if "\n" in error]
+
+
 def test_many_episodes_in_one_file_of_version_3(tmp_path: Path) -> None:
     """As LeRobot itself lays it out: compressed, with dictionaries, and row groups across episodes."""
     rng = np.random.default_rng(0)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nav_foundation.data.schema import DataError
@@ -46,7 +47,7 @@ class FrameFile:
     def column(self, name: str) -> np.ndarray:
         """[rows, ...] numbers."""
         if name not in self._columns:
-            self._columns[name] = _numbers(self._read([name]).column(0))
+            self._columns[name] = _numbers(self._read([name]).column(0), f"{self.path}: {name}")
         return self._columns[name]
 
     def picture(self, name: str, row: int) -> bytes:
@@ -109,15 +110,17 @@ def _placed(values: pa.Array, end: int) -> np.ndarray:
     return np.column_stack([ends - lengths, lengths])
 
 
-def _numbers(column: Any) -> np.ndarray:
+def _numbers(column: Any, name: str) -> np.ndarray:
     """A column of numbers, or of lists of them that are all of one shape."""
     array, shape = column.combine_chunks(), [len(column)]
     if isinstance(array, pa.ChunkedArray):
         array = array.chunk(0) if array.num_chunks else pa.array([], array.type)
     while pa.types.is_list(array.type) or pa.types.is_fixed_size_list(array.type) or pa.types.is_large_list(array.type):
-        inner = array.flatten()
-        if shape[-1] == 0 or len(inner) % len(array):
+        if len(array) == 0:
             return np.zeros(shape)
-        shape.append(len(inner) // len(array))
-        array = inner
+        lengths = pc.unique(pc.list_value_length(array)).to_pylist()
+        if len(lengths) != 1 or lengths[0] is None:
+            raise DataError(f"{name} has lists of several lengths, or none in some rows")
+        array = array.flatten()
+        shape.append(lengths[0])
     return np.asarray(array.to_numpy(zero_copy_only=False)).reshape(shape)
