@@ -17,7 +17,7 @@ FROZEN_FOR = 1.0  # s; cameras that are slower than the frame rate repeat pictur
 MOVED = 0.3  # m or rad, that must show in pictures
 SAME = 0.5  # grey levels of 255, mean change between two pictures that are the same but for their encoding
 CHANGED = 2.4  # grey levels, median change from frame to frame: noise makes less, driving more
-CHANGED_SINCE = 5.0  # the same since the poses froze: noise does not add up, and who passes by is gone the next moment
+KEPT = 0.15  # share of patches that look as they did when the poses froze; someone who stands before it hides not all
 STILL = 1e-9  # m, rad; poses that are measured tremble by more
 FEW = 3  # pairs of pictures without which nothing is said
 VOTES = 6  # pairs without which nothing is said of the direction of turns
@@ -26,6 +26,8 @@ CLEAR = 0.1  # response of phase correlation below which a shift is a guess
 AGAINST = 0.25  # share of agreeing pairs below which yaw is wrong; sound drives have 0.9 and more
 BLUR = 8.0  # px; slower changes of brightness, as of a vignette, stay where they are when the robot turns
 DARK, BRIGHT = 16.0, 240.0  # mean grey level; night scenes have 30 and more, snow has 220
+_PATCHES = 4  # along each side
+_TEXTURE, _ALIKE = 8.0, 0.8  # grey levels without which a patch is empty; correlation of what is the same
 MANY = 0.3  # of the pictures looked at
 
 
@@ -88,8 +90,8 @@ def _frozen_poses(seen: Seen) -> Iterator[Finding]:
         if len(inside) < FEW or not _lasts(seen, first, end):
             continue
         change = np.median([_change(pair.before, pair.after)[0] for pair in inside])
-        since = np.median([_change(inside[0].before, pair.after)[0] for pair in inside])
-        if change > CHANGED and since > CHANGED_SINCE:
+        later = [kept_patches(inside[0].before, pair.after) for pair in inside[len(inside) // 2 :]]
+        if change > CHANGED and np.median(later) < KEPT:
             yield _finding(seen, "frozen poses", first, f"its pose stays the same from {at(seen, first)} to "
                            f"{at(seen, end)} while its pictures change: cut that out")
             return
@@ -99,6 +101,18 @@ def _change(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
     """(median, mean) change of grey levels, brightness of the whole aside."""
     change = np.abs((after - after.mean()) - (before - before.mean()))
     return float(np.median(change)), float(change.mean())
+
+
+def kept_patches(before: np.ndarray, after: np.ndarray) -> float:
+    """Share of the patches with something on them that look alike in both pictures; 1 where there are none."""
+    kept, textured = 0, 0
+    for rows in np.array_split(np.arange(before.shape[0]), _PATCHES):
+        for columns in np.array_split(np.arange(before.shape[1]), _PATCHES):
+            a, b = (part[np.ix_(rows, columns)].ravel() for part in (before, after))
+            if a.std() > _TEXTURE:
+                textured += 1
+                kept += b.std() > 1e-6 and float(np.corrcoef(a, b)[0, 1]) > _ALIKE
+    return kept / textured if textured else 1.0
 
 
 def _moved(seen: Seen, first: int, last: int) -> bool:
