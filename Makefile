@@ -23,7 +23,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "'$(PYTHON)' is not here: install Python 3.10 to 3.13, or run make PYTHON=/path/to/python3"; exit 1; }
 	@$(PYTHON) -c 'import sys; v = sys.version_info; (3, 10) <= v < (3, 14) or sys.exit(f"Python 3.10 to 3.13 is needed and $(PYTHON) is {v.major}.{v.minor}: run make PYTHON=/path/to/python3.12")'
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(MAKE) --no-print-directory environment
-	@echo "Setting up $(VENV); the first time this takes a minute or two."
+	@echo "Setting up $(VENV); the first time this takes some minutes (PyTorch is large)."
 	@$(BIN)/python -m pip install --quiet --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
