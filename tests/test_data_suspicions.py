@@ -273,6 +273,15 @@ def test_swapped_places_are_caught_at_a_measured_rate() -> None:
         assert wrong == 0.0 and caught >= 0.6
 
 
+def test_short_drives_are_judged_together(drive: Drive, tmp_path: Path) -> None:
+    info, data = drive
+    swapped = pictures_by(lambda rgb: rgb[..., ::-1])(data)
+    for name, of, count, wanted in (("sound", data, 8, 0), ("swapped", swapped, 8, 1), ("few", swapped, 3, 0)):
+        parts = [(info, cut_to(of, 15 * k, 15 * k + 15)) for k in range(count)]
+        findings = inspect(written(tmp_path / name, parts), progress=False).findings
+        assert sum(f.kind == "red and blue" for f in findings) == wanted
+
+
 def test_grey_pictures_are_not_judged() -> None:
     grey = np.tile(np.arange(0, 240, 10, dtype=np.uint8)[:, None, None], (1, 32, 3))
     assert not looks_swapped([grey]) and not looks_swapped([grey[..., ::-1]])

@@ -6,7 +6,7 @@ breaks the rule and lies in the upper third, where plants alone count. A place w
 a suspicion and no proof.
 
 Measured on 96 drives in 11 houses and 3 cities of the simulator: none is suspected, and of the same drives with red and
-blue swapped 92 % are.
+blue swapped 84 % are, the others being too short to be judged alone. Drives of a source are judged together as well.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +12,15 @@ import numpy as np
 from tqdm import tqdm
 
 from nav_foundation.data.dataset import EpisodeDataset
+from nav_foundation.data.inspection.colours import COLOURFUL, SWAPPED, balance
 from nav_foundation.data.inspection.finding import Finding
 from nav_foundation.data.inspection.look import has_numbers, look_at_all, pictured_episodes
 from nav_foundation.data.inspection.summary import EpisodeRow, Summary, as_text, contents
 from nav_foundation.data.inspection.suspicions import suspicions
 from nav_foundation.data.schema import ACTION, FRONT, STATE
 
+SWAP = "red and blue"
+_DRIVES = 8  # of a source without which nothing is said of its colours
 LISTED = 12  # findings of a kind that are spelled out in the terminal
 
 
@@ -58,6 +62,7 @@ class Inspection:
 
 def inspect(dataset: EpisodeDataset, *, progress: bool = True) -> Inspection:
     summary, rows, findings, damaged = Summary(), [], [], list(dataset.damaged)
+    colours: dict[str, list[tuple[int, tuple[float, float]]]] = defaultdict(list)  # by source: episode, balance
     total = int(dataset.readable.sum())
     hidden = None if progress else True  # None: where there is no terminal
     for seen in tqdm(look_at_all(dataset), total=total, unit="episode", disable=hidden, file=sys.stderr):
@@ -66,12 +71,28 @@ def inspect(dataset: EpisodeDataset, *, progress: bool = True) -> Inspection:
             continue
         rows.append(summary.add(seen))
         findings += suspicions(seen)
+        if seen.pairs:
+            colours[seen.info.source].append((seen.number, balance([pair.colour for pair in seen.pairs])))
         if seen.broken:
             damaged.append(f"episode {seen.number}: {seen.broken}")
+    findings += _swapped_sources(colours, {f.episode for f in findings if f.kind == SWAP})
     return Inspection(
         dataset, summary, contents(dataset), tuple(rows), tuple(findings), tuple(damaged),
         tuple(_notes(dataset, total, summary)),
     )
+
+
+def _swapped_sources(
+    colours: dict[str, list[tuple[int, tuple[float, float]]]], told: set[int]
+) -> Iterator[Finding]:
+    """Short drives tell little alone, but colours are swapped by a camera's driver and so in all of a source."""
+    for source, drives in colours.items():
+        judged = [(number, score) for number, (score, colour) in drives if colour > COLOURFUL]
+        if len(judged) >= _DRIVES and float(np.median([score for _, score in judged])) < SWAPPED:
+            first, others = judged[0][0], f"{len(judged) - 1} others of {source or 'its source'}"
+            if first not in told:
+                yield Finding(SWAP, first, 0, f"Episode {first} and {others}: their red and blue are perhaps swapped "
+                              "(ground and things are bluish): look at them, and import them as bgr8 if they are.")
 
 
 def _notes(dataset: EpisodeDataset, total: int, summary: Summary) -> list[str]:

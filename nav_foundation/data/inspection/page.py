@@ -75,7 +75,7 @@ def _top(inspection: Inspection) -> str:
         ("episodes", f"{summary.episodes:,}"), ("frames", f"{summary.frames:,}"),
         ("hours", f"{summary.seconds / 3600:,.2f}"), ("metres", f"{summary.metres:,.0f}"),
         ("standing", f"{summary.standing / max(summary.seconds, 1e-9):.0%}"),
-        ("suspicious episodes", f'<span class="{"bad" if suspicious else "good"}">{suspicious:,}</span>'),
+        ("suspicious", f'<span class="{"bad" if suspicious else "good"}">{suspicious:,}</span>'),
     ]
     shown = "".join(f'<div class="card"><span class="quiet">{name}</span><strong>{value}</strong></div>'
                     for name, value in cards)

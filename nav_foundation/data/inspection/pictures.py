@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -28,6 +29,7 @@ BLUR = 8.0  # px; slower changes of brightness, as of a vignette, stay where the
 DARK, BRIGHT = 16.0, 240.0  # mean grey level; night scenes have 30 and more, snow has 220
 _PATCHES = 4  # along each side
 _TEXTURE, _ALIKE = 8.0, 0.8  # grey levels without which a patch is empty; correlation of what is the same
+AROUND, AROUND_TURN, AROUND_SECONDS = 2.5, math.pi, 30.0  # m, rad, s that take a robot past many things
 MANY = 0.3  # of the pictures looked at
 
 
@@ -55,9 +57,17 @@ def _exposure(seen: Seen) -> Iterator[Finding]:
 
 def _colours(seen: Seen) -> Iterator[Finding]:
     pictures = [pair.colour for pair in seen.pairs]
-    if len(pictures) >= FEW and looks_swapped(pictures):
+    if len(pictures) >= FEW and _sees_much(seen) and looks_swapped(pictures):
         yield _finding(seen, "red and blue", 0, "its red and blue are perhaps swapped (ground and things are bluish, "
                        f"balance {balance(pictures)[0]:.1f} of -1 to 1): look at it, and import it as bgr8 if they are")
+
+
+def _sees_much(seen: Seen) -> bool:
+    """Whether it gets around enough to see more than one thing, which may well be blue."""
+    if seen.poses is None:
+        return bool(seen.seconds[-1] > AROUND_SECONDS)
+    turned = float(np.abs(wrap_angle(np.diff(seen.poses[:, 2]))).sum())
+    return turned > AROUND_TURN or float(np.ptp(seen.poses[:, :2], axis=0).max()) > AROUND
 
 
 # --- frozen -------------------------------------------------------------------------------------------------------
@@ -93,7 +103,7 @@ def _frozen_poses(seen: Seen) -> Iterator[Finding]:
         later = [kept_patches(inside[0].before, pair.after) for pair in inside[len(inside) // 2 :]]
         if change > CHANGED and np.median(later) < KEPT:
             yield _finding(seen, "frozen poses", first, f"its pose stays the same from {at(seen, first)} to "
-                           f"{at(seen, end)} while its pictures change: cut that out")
+                           f"{at(seen, end)} while its pictures change: cut that out if its poses froze")
             return
 
 
@@ -104,7 +114,7 @@ def _change(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
 
 
 def kept_patches(before: np.ndarray, after: np.ndarray) -> float:
-    """Share of the patches with something on them that look alike in both pictures; 1 where there are none."""
+    """Share of the patches with something on them that look alike in both pictures; 1 where there are too few."""
     kept, textured = 0, 0
     for rows in np.array_split(np.arange(before.shape[0]), _PATCHES):
         for columns in np.array_split(np.arange(before.shape[1]), _PATCHES):
@@ -112,7 +122,7 @@ def kept_patches(before: np.ndarray, after: np.ndarray) -> float:
             if a.std() > _TEXTURE:
                 textured += 1
                 kept += b.std() > 1e-6 and float(np.corrcoef(a, b)[0, 1]) > _ALIKE
-    return kept / textured if textured else 1.0
+    return kept / textured if textured >= _PATCHES else 1.0
 
 
 def _moved(seen: Seen, first: int, last: int) -> bool:
