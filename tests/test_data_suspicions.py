@@ -218,6 +218,18 @@ def test_a_robot_that_stands_has_no_frozen_camera(drive: Drive, tmp_path: Path) 
     assert not {"frozen camera", "frozen poses"} & kinds(inspected(tmp_path, (info, still)))
 
 
+def test_people_before_a_robot_that_stands_are_no_frozen_poses(drive: Drive, tmp_path: Path) -> None:
+    info, data = drive
+    rng, images = np.random.default_rng(0), []
+    for k in range(40):
+        rgb = decode(data.images[0]).copy()
+        left = int(40 * math.sin(k / 6)) + 40
+        rgb[:, left : left + 75] = rng.integers(40, 90, 3)  # more than half of the picture
+        images.append(encode_jpeg(rgb))
+    still = EpisodeData(images, data.stamps_ns[:40], np.tile(data.poses[0], (40, 1)), np.zeros((40, 2)))
+    assert "frozen poses" not in kinds(inspected(tmp_path, (info, still)))
+
+
 def test_poses_and_pictures_tell_of_a_wrong_yaw_independently(drive: Drive, tmp_path: Path) -> None:
     info, data = drive
     for name, changed, wrong in (("sound", data, False), ("negated", yaw_by(lambda yaw: -yaw)(data), True)):
