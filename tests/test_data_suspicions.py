@@ -223,8 +223,8 @@ def test_people_before_a_robot_that_stands_are_no_frozen_poses(drive: Drive, tmp
     rng, images = np.random.default_rng(0), []
     for k in range(40):
         rgb = decode(data.images[0]).copy()
-        left = int(40 * math.sin(k / 6)) + 40
-        rgb[:, left : left + 75] = rng.integers(40, 90, 3)  # more than half of the picture
+        left = int(60 * math.sin(k / 6)) + 20
+        rgb[:, max(0, left) : left + 75] = rng.integers(40, 90, 3)  # more than half of the picture at times
         images.append(encode_jpeg(rgb))
     still = EpisodeData(images, data.stamps_ns[:40], np.tile(data.poses[0], (40, 1)), np.zeros((40, 2)))
     assert "frozen poses" not in kinds(inspected(tmp_path, (info, still)))

@@ -18,7 +18,8 @@ FROZEN_FOR = 1.0  # s; cameras that are slower than the frame rate repeat pictur
 MOVED = 0.3  # m or rad, that must show in pictures
 SAME = 0.5  # grey levels of 255, mean change between two pictures that are the same but for their encoding
 CHANGED = 2.4  # grey levels, median change from frame to frame: noise makes less, driving more
-KEPT = 0.15  # share of patches that look as they did when the poses froze; someone who stands before it hides not all
+KEPT, KEPT_EVER = 0.15, 0.3  # share of patches that look as when the poses froze, mostly and at best: who passes by
+# hides not all of them, and not for long
 STILL = 1e-9  # m, rad; poses that are measured tremble by more
 FEW = 3  # pairs of pictures without which nothing is said
 VOTES = 6  # pairs without which nothing is said of the direction of turns
@@ -101,7 +102,7 @@ def _frozen_poses(seen: Seen) -> Iterator[Finding]:
             continue
         change = np.median([_change(pair.before, pair.after)[0] for pair in inside])
         later = [kept_patches(inside[0].before, pair.after) for pair in inside[len(inside) // 2 :]]
-        if change > CHANGED and np.median(later) < KEPT:
+        if change > CHANGED and np.median(later) < KEPT and max(later) < KEPT_EVER:
             yield _finding(seen, "frozen poses", first, f"its pose stays the same from {at(seen, first)} to "
                            f"{at(seen, end)} while its pictures change: cut that out if its poses froze")
             return
