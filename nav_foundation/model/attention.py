@@ -1,0 +1,63 @@
+"""The two blocks that everything here is built of: pre-norm attention, and a small MLP."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Attention(nn.Module):
+    """Queries [N, Q, D] look at keys [N, K, D]; where `seen` [N, K] is False they do not."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query, self.key_value = nn.Linear(width, width), nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, queries: Tensor, keys: Tensor, seen: Tensor | None = None) -> Tensor:
+        q = self._split(self.query(queries))
+        k, v = (self._split(part) for part in self.key_value(keys).chunk(2, dim=-1))
+        mask = None if seen is None else seen[:, None, None, :]
+        found = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        return torch.as_tensor(self.out(found.transpose(1, 2).flatten(2)))
+
+    def _split(self, tokens: Tensor) -> Tensor:
+        return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+class MLP(nn.Sequential):
+    def __init__(self, width: int, hidden: int, out: int | None = None) -> None:
+        super().__init__(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width if out is None else out))
+
+
+class Block(nn.Module):
+    """Self-attention and an MLP."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.norm, self.attention = nn.LayerNorm(width), Attention(width, heads)
+        self.mlp_norm, self.mlp = nn.LayerNorm(width), MLP(width, 4 * width)
+
+    def forward(self, tokens: Tensor, seen: Tensor | None = None) -> Tensor:
+        normed = self.norm(tokens)
+        tokens = tokens + self.attention(normed, normed, seen)
+        return torch.as_tensor(tokens + self.mlp(self.mlp_norm(tokens)))
+
+
+class DecoderBlock(Block):
+    """Self-attention among a goal's tokens, then a look at the memory that all goals of a frame share."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__(width, heads)
+        self.memory_norm, self.cross = nn.LayerNorm(width), Attention(width, heads)
+
+    def decode(self, tokens: Tensor, seen: Tensor, memory: Tensor, memory_seen: Tensor) -> Tensor:
+        """tokens [B, Q, T, D] of Q goals per frame, seen [B, Q, T], memory [B, M, D], memory_seen [B, M]."""
+        b, q, t, d = tokens.shape
+        own = self.norm(tokens).view(b * q, t, d)
+        tokens = tokens + self.attention(own, own, seen.reshape(b * q, t)).view(b, q, t, d)
+        looking = self.memory_norm(tokens).view(b, q * t, d)
+        tokens = tokens + self.cross(looking, memory, memory_seen).view(b, q, t, d)
+        return torch.as_tensor(tokens + self.mlp(self.mlp_norm(tokens)))

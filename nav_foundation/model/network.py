@@ -1,0 +1,141 @@
+"""The navigation network: pictures are encoded once, what all goals share is computed once, goals join late.
+
+    pictures -> FrameEncoder -> tokens, map
+    current + history + body -> prefix -> memory           once per tick
+    goal tokens + two readouts -> decoder, looking at the memory -> heads     once per goal
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from nav_foundation.model.attention import MLP, Block, DecoderBlock
+from nav_foundation.model.config import ModelConfig
+from nav_foundation.model.encoder import FrameEncoder, Frames
+from nav_foundation.model.goals import GoalAdapters, GoalTokens
+from nav_foundation.model.heads import NUMBERS, Heads
+from nav_foundation.robot import RobotSpec
+
+BODY = 6  # numbers that tell the robot
+
+
+class History(NamedTuple):
+    """P past frames of each of B ticks, as one token each. Where `seen` is False there was none."""
+
+    tokens: Tensor  # [B, P, D]
+    motion: Tensor  # [B, P, 5] dx, dy in steps, sin and cos of the turn, age in s: where it was, in the robot's frame
+    seen: Tensor  # [B, P] bool
+
+
+class Memory(NamedTuple):
+    """All that goals may look at: [B, M, D], and where there is something [B, M]."""
+
+    tokens: Tensor
+    seen: Tensor
+
+
+class Readouts(NamedTuple):
+    """Two tokens [B, Q, D] for each of Q goals per tick."""
+
+    plan: Tensor
+    value: Tensor
+
+
+class Decision(NamedTuple):
+    """What the heads say for goals [...]: numbers as in units.py, metres, probabilities 0..1."""
+
+    waypoints: Tensor  # [..., H, 4] regressed
+    distance: Tensor  # [...] m
+    distance_std: Tensor  # [...] m
+    unreachable: Tensor  # [...]
+    arrival: Tensor  # [...]
+    collision: Tensor  # [...]
+
+
+class NavigationModel(nn.Module):
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.encoder = FrameEncoder(config)
+        self.goals = GoalAdapters(config)
+        self.body, self.motion = MLP(BODY, width, width), MLP(5, width, width)
+        self.prefix = nn.ModuleList(Block(width, config.heads) for _ in range(config.prefix_layers))
+        self.readouts = nn.Parameter(0.02 * torch.randn(2, width))
+        self.decoder = nn.ModuleList(DecoderBlock(width, config.heads) for _ in range(config.decoder_layers))
+        self.norm = nn.LayerNorm(width)
+        self.heads = Heads(config)
+
+    def remember(self, current: Frames, history: History, body: Tensor) -> Memory:
+        """What is known before any goal is: B current frames, their past, and the robot [B, BODY]."""
+        past = history.tokens + self.motion(history.motion)
+        robot = self.body(body)[:, None]
+        tokens = torch.cat([current.tokens, past, robot], dim=1)
+        here = torch.ones(current.tokens.shape[:2], dtype=torch.bool, device=tokens.device)
+        seen = torch.cat([here, history.seen, here[:, :1]], dim=1)
+        for block in self.prefix:
+            tokens = block(tokens, seen)
+        on_map = torch.ones(current.map.shape[:2], dtype=torch.bool, device=tokens.device)
+        return Memory(torch.cat([tokens, current.map], dim=1), torch.cat([seen, on_map], dim=1))
+
+    def decide(self, memory: Memory, goals: GoalTokens) -> Readouts:
+        """Goals are Q per tick: tokens [B, Q, G, D], seen [B, Q, G]."""
+        b, q = goals.tokens.shape[:2]
+        tokens = torch.cat([self.readouts.expand(b, q, -1, -1), goals.tokens], dim=2)
+        seen = torch.cat([torch.ones_like(goals.seen[:, :, :1]).expand(-1, -1, 2), goals.seen], dim=2)
+        for block in self.decoder:
+            assert isinstance(block, DecoderBlock)
+            tokens = block.decode(tokens, seen, memory.tokens, memory.seen)
+        tokens = self.norm(tokens[:, :, :2])
+        return Readouts(tokens[:, :, 0], tokens[:, :, 1])
+
+    def judge(self, readouts: Readouts) -> Decision:
+        heads = self.heads
+        share = heads.distance(readouts.value).softmax(dim=-1)
+        reachable = share[..., :-1] / share[..., :-1].sum(dim=-1, keepdim=True).clamp(min=1e-6)
+        edges = torch.as_tensor(heads.edges)
+        centres = edges - 0.5 * edges.diff(prepend=edges.new_zeros(1))
+        mean = (reachable * centres).sum(dim=-1)
+        variance = (reachable * (centres - mean[..., None]) ** 2).sum(dim=-1)
+        return Decision(
+            heads.regressed(readouts.plan), mean, variance.clamp(min=0).sqrt(), share[..., -1],
+            heads.arrival(readouts.value).sigmoid().squeeze(-1), heads.collision(readouts.plan).sigmoid().squeeze(-1),
+        )
+
+    def sample(self, readouts: Readouts, noise: Tensor) -> Tensor:
+        """Plans [N, H, 4] that noise [N, H, 4] flows to, for readouts of N goals [N, D]."""
+        from diffusers import FlowMatchEulerDiscreteScheduler
+
+        scheduler: Any = FlowMatchEulerDiscreteScheduler()
+        scheduler.set_timesteps(self.config.flow_steps)
+        plans = noise
+        for time in scheduler.timesteps:
+            share = (time / scheduler.config.num_train_timesteps).to(plans)
+            slope = self.heads.flow(plans, share.expand(len(plans)), readouts.plan)
+            plans = scheduler.step(slope, time, plans).prev_sample
+        return plans
+
+    def noise(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        return torch.randn(count, self.config.horizon, NUMBERS, generator=generator)
+
+    def no_history(self, count: int) -> History:
+        """Of ticks that have no past."""
+        p, device = self.config.history, self.readouts.device
+        return History(
+            torch.zeros(count, p, self.config.width, device=device), torch.zeros(count, p, 5, device=device),
+            torch.zeros(count, p, dtype=torch.bool, device=device),
+        )
+
+
+def body_of(robot: RobotSpec) -> list[float]:
+    """BODY numbers that tell the network whose eyes it has and how it moves, each about 1 in size."""
+    camera, per_frame = robot.camera, 1.0 / robot.frame_rate
+    return [
+        math.log(camera.mount_height / 0.4), 2.0 * camera.pitch, math.log(robot.step / 0.1),
+        5.0 * robot.footprint.radius - 1.0, robot.max_angular_speed * per_frame,
+        float(robot.drive == "omnidirectional"),
+    ]
