@@ -92,6 +92,31 @@ class Preprocessor:
         return image
 
 
+@dataclass(frozen=True)
+class CropAndShrink:
+    """How ViNT and NoMaD were shown pictures: the middle at 4:3, whatever the lens, shrunk to a few pixels."""
+
+    width: int
+    height: int
+    aspect: float = 4 / 3  # of the crop, width / height
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.height < 1 or not 0 < self.aspect < math.inf:
+            raise ValueError(f"a crop of {self.aspect:g} to {self.width}x{self.height} makes no picture")
+
+    def __call__(self, rgb: np.ndarray) -> np.ndarray:
+        """[height, width, 3] uint8 of a picture [H, W, 3] uint8."""
+        from PIL import Image
+
+        if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
+            raise ValueError(f"picture is {rgb.dtype} {rgb.shape}: give uint8 of shape [height, width, 3]")
+        rows, columns = rgb.shape[:2]
+        wide, high = min(columns, int(rows * self.aspect)), min(rows, int(columns / self.aspect))
+        left, top = round((columns - wide) / 2), round((rows - high) / 2)
+        middle = Image.fromarray(rgb[top : top + high, left : left + wide])
+        return np.asarray(middle.resize((self.width, self.height), Image.Resampling.BICUBIC))  # Pillow's own choice
+
+
 def normalise(rgb: np.ndarray) -> np.ndarray:
     """Network input [..., 3, h, w] float32 of pictures [..., h, w, 3] uint8, with ImageNet's statistics."""
     if rgb.dtype != np.uint8 or rgb.ndim < 3 or rgb.shape[-1] != 3:

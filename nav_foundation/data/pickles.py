@@ -3,6 +3,7 @@
 Only plain containers, numbers, texts and NumPy arrays come out. What a pickle may ask for are the few names below, and
 what it gets are stand-ins of ours, which become arrays once all is read; every other name is refused. The stand-ins
 never hand a pickle's bytes to NumPy's own `__setstate__`, and no array is larger than the bytes that the file holds.
+Where whole modules are asked for (`shells`), every other name becomes a shell that holds state and does nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nav_foundation.data.schema import DataError
+from nav_foundation.data.shells import Foreign, Shell
 
 _DTYPE = re.compile(r"[<>|=]?[biufcSU]\d{1,9}")
 _DEEPEST = 100  # tuples within each other
@@ -41,11 +43,14 @@ def load_pickle(path: Path) -> Any:
     return _unpickle(path, lambda: _plain(_Unpickler(io.BytesIO(data), path).load(), {}))
 
 
-def load_torch(path: Path) -> Any:
-    """What a file of torch.save (.pth, zipped or of the time before) holds, its tensors as arrays."""
+def load_torch(path: Path, *, shells: bool = False) -> Any:
+    """What a file of torch.save (.pth, zipped or of the time before) holds, its tensors as arrays.
+
+    With `shells`, objects of foreign classes come out as inert `Shell`s; without, a file that has any is refused.
+    """
     with open_for_reading(path) as file:
         zipped = file.read(4) == b"PK\x03\x04"
-    return _unpickle(path, lambda: _zipped(path) if zipped else _legacy(path))
+    return _unpickle(path, lambda: _zipped(path, shells) if zipped else _legacy(path, shells))
 
 
 def open_for_reading(path: Path) -> io.BufferedReader:
@@ -228,9 +233,9 @@ class _Unpickler(pickle._Unpickler):
     for _code in (pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3):
         dispatch[_code[0]] = _shallow(dispatch[_code[0]])
 
-    def __init__(self, file: io.BytesIO, path: Path, torch: bool = False) -> None:
+    def __init__(self, file: io.BytesIO, path: Path, torch: bool = False, shells: bool = False) -> None:
         super().__init__(file, encoding="latin1")  # as Python 2's bytes need
-        self._path, self._torch = path, torch
+        self._path, self._torch, self._shells = path, torch, shells
         self._makers: dict[tuple[str, str], Any] = {}
         self.kinds: dict[str, str] = {}  # of the storages that tensors lie in
         self._nested: dict[int, tuple[Any, int]] = {}  # tuples with tuples in them, and how deep they are
@@ -241,12 +246,16 @@ class _Unpickler(pickle._Unpickler):
         known = _ALLOWED.get(module, {}).get(name)
         if known is None and self._torch:
             known = _TORCH.get(module, {}).get(name)
+        if known is None and self._shells:
+            return Foreign(f"{module}.{name}")
         if known is None:
             asked = "".join(c if c.isprintable() else "?" for c in f"{module}.{name}")[:100]
             raise DataError(f"{self._path} asks to run {asked}: it may be malicious, and nothing of it was run")
         return self._makers.setdefault((module, name), _Maker(known))
 
     def persistent_load(self, pid: Any) -> Any:
+        if self._shells and isinstance(pid, tuple) and len(pid) == 4 and pid[0] == "module":
+            return pid[1]  # a class with its source code, as torch saved them before it zipped
         if not self._torch or not isinstance(pid, tuple) or pid[0] != "storage":
             raise DataError(f"{self._path} refers to something outside of it, which is not read")
         kind, key = pid[1:3]
@@ -263,6 +272,19 @@ class _Unpickler(pickle._Unpickler):
             self._nested[id(made)] = made, 1 + max(inner)
             if max(inner) >= _DEEPEST:
                 raise _Unfit("tuples nested that deeply are not read")
+
+    def load_newobj(self) -> None:
+        """Python's own would ask a class for `__new__`; ours are no classes, and are called."""
+        args, made = self.stack.pop(), self.stack.pop()
+        self.append(made(*args))
+
+    dispatch[pickle.NEWOBJ[0]] = load_newobj
+
+    def load_newobj_ex(self) -> None:
+        kwargs, args, made = self.stack.pop(), self.stack.pop(), self.stack.pop()
+        self.append(made(*args, *kwargs.values()))
+
+    dispatch[pickle.NEWOBJ_EX[0]] = load_newobj_ex
 
     def load_bytearray8(self) -> None:
         (count,) = struct.unpack("<Q", self.read(8))
@@ -284,6 +306,11 @@ def _plain(value: Any, done: dict[int, Any], storages: dict[str, bytes] | None =
         made = value.array(storages or {})
     elif isinstance(value, _Maker):
         raise _Unfit("a name without a value is not read")
+    elif isinstance(value, Foreign):
+        made = done[id(value)] = Shell(value.name)
+        made.args = tuple(_plain(part, done, storages) for part in value.args)
+        made.state = _plain(value.state, done, storages)
+        made.items = [_plain(item, done, storages) for item in value.items]
     elif isinstance(value, dict):
         made = done[id(value)] = {}
         made.update((_plain(key, done, storages), _plain(item, done, storages)) for key, item in value.items())
@@ -299,7 +326,7 @@ def _plain(value: Any, done: dict[int, Any], storages: dict[str, bytes] | None =
 # --- files of torch -------------------------------------------------------------------------------------------------
 
 
-def _zipped(path: Path) -> Any:
+def _zipped(path: Path, shells: bool) -> Any:
     with zipfile.ZipFile(path) as archive:
         members = {info.filename: info for info in archive.infolist()}
         main = next((name for name in members if name.endswith("/data.pkl") or name == "data.pkl"), None)
@@ -311,13 +338,13 @@ def _zipped(path: Path) -> Any:
         order = archive.read(root + "byteorder") if root + "byteorder" in members else b"little"
         if order != b"little":
             raise DataError(f"{path} was written on a big-endian machine, which is not read")
-        value = _Unpickler(io.BytesIO(archive.read(main)), path, torch=True).load()
+        value = _Unpickler(io.BytesIO(archive.read(main)), path, torch=True, shells=shells).load()
         data = root + "data/"
         storages = {name[len(data) :]: archive.read(name) for name in members if name.startswith(data)}
     return _plain(value, {}, storages)
 
 
-def _legacy(path: Path) -> Any:
+def _legacy(path: Path, shells: bool) -> Any:
     """Pickles one after the other: magic number, version, machine, contents, names of storages; then those."""
     file = io.BytesIO(_read(path))
     if _Unpickler(file, path).load() != _TORCH_MAGIC:
@@ -325,7 +352,7 @@ def _legacy(path: Path) -> Any:
     version, machine = (_Unpickler(file, path).load() for _ in range(2))
     if version != 1001 or not machine.get("little_endian", True):
         raise DataError(f"{path} is of a version or machine of torch that is not read")
-    unpickler = _Unpickler(file, path, torch=True)
+    unpickler = _Unpickler(file, path, torch=True, shells=shells)
     value = unpickler.load()
     storages: dict[str, bytes] = {}
     for key in _Unpickler(file, path).load():

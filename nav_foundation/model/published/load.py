@@ -1,0 +1,114 @@
+"""Published weights into folders of ours and out of them again, strictly, without a pickle."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import nav_foundation
+from nav_foundation.config import to_mapping
+from nav_foundation.data.pickles import load_torch
+from nav_foundation.data.shells import state_dict_of
+from nav_foundation.model.published import nomad, vint
+from nav_foundation.model.published.config import CONFIG, WEIGHTS, Kind, Provenance, PublishedConfig, read_config
+from nav_foundation.model.published.nomad import NoMaD
+from nav_foundation.model.published.vint import ViNT
+from nav_foundation.preprocessing import CropAndShrink
+
+# In the files, yet no part of the network: classifiers of the encoders, and the layer that the others were copied from.
+_UNUSED = re.compile(r"(^|\.)(_fc|sa_layer)\.")
+
+
+def build(kind: Kind) -> ViNT | NoMaD:
+    return ViNT() if kind == "vint" else NoMaD()
+
+
+def import_checkpoint(file: Path, kind: Kind, metric_spacing: float, out: Path) -> PublishedConfig:
+    """Write a published .pth as `out`/model.safetensors and config.json; nothing that the file holds is run."""
+    from safetensors.torch import save_file
+
+    facts = vint if kind == "vint" else nomad
+    digest = _sha256(file)
+    config = PublishedConfig(
+        kind, metric_spacing, facts.CONTEXT, facts.HORIZON, CropAndShrink(*facts.IMAGE),
+        Provenance(file.name, digest, nav_foundation.__version__),
+    )
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"{out} is there already: give another --out")
+    tensors = {name: _tensor(array) for name, array in state_dict_of(load_torch(file, shells=True), file).items()}
+    network = build(kind)
+    load_strictly(network, tensors, kind, str(file))
+    out.mkdir(parents=True, exist_ok=True)
+    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, out / WEIGHTS)
+    (out / CONFIG).write_text(json.dumps(to_mapping(config), indent=2) + "\n", encoding="utf-8")
+    return config
+
+
+def load_published(folder: Path) -> tuple[ViNT | NoMaD, PublishedConfig]:
+    """The network of an imported folder, in evaluation mode on the CPU, and what is known about it."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    config = read_config(folder)
+    facts = vint if config.architecture == "vint" else nomad
+    expected = dataclasses.replace(
+        config, context=facts.CONTEXT, horizon=facts.HORIZON, preprocessing=CropAndShrink(*facts.IMAGE)
+    )
+    if config != expected:
+        raise ValueError(f"{folder / CONFIG} does not describe the published {config.architecture}: import it again")
+    try:
+        tensors = load_file(folder / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{folder / WEIGHTS} cannot be read: {' '.join(str(error).split())}") from None
+    network = build(config.architecture)
+    load_strictly(network, tensors, config.architecture, str(folder / WEIGHTS))
+    return network.eval(), config
+
+
+def load_strictly(network: torch.nn.Module, tensors: dict[str, Tensor], kind: str, where: str) -> None:
+    """Load tensors under their published names; refuses in words whatever lacks, is too many or has another shape."""
+    own = network.state_dict()
+    given = {name: tensor for name, tensor in tensors.items() if name in own or not _UNUSED.search(name)}
+    faults = []
+    if missing := [name for name in own if name not in given]:
+        faults.append(f"lacks {_some(missing)}")
+    if unexpected := [name for name in given if name not in own]:
+        faults.append(f"has {_some(unexpected)} besides")
+    faults += [
+        f"has {name} of shape {list(given[name].shape)}, not {list(own[name].shape)}"
+        for name in own if name in given and given[name].shape != own[name].shape
+    ][:3]
+    if faults:
+        raise ValueError(f"{where} is not the published {kind}: it {', '.join(faults)}; check the file and --kind")
+    if broken := [name for name, tensor in given.items() if not tensor.isfinite().all()]:
+        raise ValueError(f"{where} holds numbers that are not finite in {_some(broken)}: get the file again")
+    network.load_state_dict(given, strict=True)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"tensors of {array.dtype} are not read: give a file of real numbers")
+    return torch.from_numpy(np.array(array))  # a copy that may be written to
+
+
+def _sha256(file: Path) -> str:
+    try:
+        with open(file, "rb") as data:
+            digest = hashlib.sha256()
+            while chunk := data.read(1 << 20):
+                digest.update(chunk)
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read: {error.strerror or error}") from None
+    return digest.hexdigest()
