@@ -16,7 +16,7 @@ def add_import_checkpoint(verbs: Any, verb: Verb) -> None:
   nav-foundation import-checkpoint nomad.pth --kind nomad --metric-spacing 0.25 --out models/nomad
   nav-foundation eval --policy models/vint --task image-goal
 
-Their waypoints and distances count steps, and one step is what the robot of the training data drove in 1/4 s. In metres:
+Their waypoints and distances count steps, and a step is what the robot of the training data drove in 1/4 s. In metres:
 recon 0.25, scand 0.38, tartan drive 0.72, go stanford 0.12, cory hall 0.06, seattle 0.35, sacson 0.255. Nothing that
 the file holds is run.""")
     parser.add_argument("file", type=Path, metavar="FILE", help="a .pth: a state dict or a module")
