@@ -1,0 +1,95 @@
+"""Clips side by side: every picture once, and goals of other places among them as goals that cannot be reached."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nav_foundation.model.config import ModelConfig
+from nav_foundation.model.goals import KINDS, as_bytes
+from nav_foundation.preprocessing import IMAGENET_MEAN, IMAGENET_STD
+from nav_foundation.training.clips import Clip
+
+_COLUMNS = (
+    "kind", "picture", "place", "has_yaw", "route", "waypoints", "drives", "distance", "measured", "arrived", "judged",
+)
+_WORDS = (KINDS.index("words"), KINDS.index("object"))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B clips with Q goals each, N pictures in all."""
+
+    pictures: Tensor  # [N, 3, h, w] uint8
+    current: Tensor  # [B] number of a picture
+    past: Tensor  # [B, P] numbers of pictures
+    past_seen: Tensor  # [B, P] bool
+    motion: Tensor  # [B, P, 5]
+    body: Tensor  # [B, BODY]
+    kind: Tensor  # [B, Q]
+    picture: Tensor  # [B, Q] number of a picture, where the goal is one
+    place: Tensor  # [B, Q, 3]
+    has_yaw: Tensor  # [B, Q] bool
+    route: Tensor  # [B, Q]
+    text: Tensor  # [T, L] bytes of the goals in words, in the order in which they come
+    text_seen: Tensor  # [T, L] bool
+    waypoints: Tensor  # [B, Q, H, 4]
+    drives: Tensor  # [B, Q] weights
+    distance: Tensor  # [B, Q] m
+    unreachable: Tensor  # [B, Q] bool
+    measured: Tensor  # [B, Q] weights
+    arrived: Tensor  # [B, Q]
+    judged: Tensor  # [B, Q] weights
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch(*(getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)))
+
+
+def collate(clips: Sequence[Clip], config: ModelConfig) -> Batch:
+    """One batch. Each clip also gets a picture of another scene as a goal, if the batch has one."""
+    counts = np.array([len(clip.pictures) for clip in clips])
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    count, past = len(clips), config.history
+    others = [_elsewhere(clips, k) for k in range(count)]
+    foreign = np.array([starts[k if o is None else o] for k, o in enumerate(others)])
+    rows: dict[str, Any] = {name: np.stack([getattr(clip.pairs, name) for clip in clips]) for name in _COLUMNS}
+    rows["picture"] = np.where(rows["kind"] == KINDS.index("image"), rows["picture"] + starts[:, None], 0)
+    known = np.array([o is not None for o in others], np.float32)[:, None]
+    extra = {"kind": KINDS.index("image"), "picture": foreign[:, None], "measured": known, "judged": known}
+    unreachable = np.concatenate([np.zeros_like(rows["has_yaw"]), known > 0], axis=1)
+    for name, values in rows.items():
+        more = np.zeros_like(values[:, :1])
+        more[...] = extra.get(name, 0)
+        rows[name] = np.concatenate([values, more], axis=1)
+    words = [text for clip in clips for text, kind in zip(clip.pairs.words, clip.pairs.kind) if kind in _WORDS]
+    text, text_seen = as_bytes(words or [" "], config.text_bytes)
+    pictures = torch.from_numpy(np.concatenate([clip.pictures for clip in clips])).permute(0, 3, 1, 2)
+    return Batch(
+        pictures=pictures, current=torch.from_numpy(starts),
+        past=torch.from_numpy(starts[:, None] + np.arange(1, past + 1)),
+        past_seen=torch.from_numpy(np.stack([clip.past for clip in clips])),
+        motion=torch.from_numpy(np.stack([clip.motion for clip in clips])),
+        body=torch.from_numpy(np.stack([clip.body for clip in clips])),
+        text=text[: len(words)], text_seen=text_seen[: len(words)], unreachable=torch.from_numpy(unreachable),
+        **{name: torch.from_numpy(values) for name, values in rows.items()},
+    )
+
+
+def _elsewhere(clips: Sequence[Clip], number: int) -> int | None:
+    """The next clip whose scene is another one; pictures of the same house may be near after all."""
+    for step in range(1, len(clips)):
+        other = (number + step) % len(clips)
+        if clips[other].scene != clips[number].scene:
+            return other
+    return None
+
+
+def as_input(pictures: Tensor) -> Tensor:
+    """What the encoder takes of pictures [N, 3, h, w] in 0..1; `preprocessing.normalise` does the same in NumPy."""
+    mean, std = (pictures.new_tensor(part).view(3, 1, 1) for part in (IMAGENET_MEAN, IMAGENET_STD))
+    return (pictures - mean) / std

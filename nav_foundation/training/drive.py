@@ -1,0 +1,84 @@
+"""A drive as training sees it: poses, labels, and pictures in the canonical view."""
+
+from __future__ import annotations
+
+import base64
+import math
+from functools import lru_cache
+
+import numpy as np
+
+from nav_foundation.data.dataset import EpisodeDataset
+from nav_foundation.data.images import decode
+from nav_foundation.data.schema import EpisodeInfo
+from nav_foundation.geometry import between, to_frame, wrap_angle
+from nav_foundation.model.config import ModelConfig
+from nav_foundation.preprocessing import CanonicalView, Preprocessor
+from nav_foundation.robot import CameraSpec, RobotSpec
+from nav_foundation.types import Pose2
+
+
+class Drive:
+    """An episode, with what pairs are made of."""
+
+    def __init__(
+        self, dataset: EpisodeDataset, episode: int, info: EpisodeInfo, robot: RobotSpec, config: ModelConfig
+    ) -> None:
+        self.info, self.robot = info, robot
+        self.poses = np.asarray(dataset.poses(episode), np.float64)
+        self.seconds = (dataset.stamps_ns(episode) - dataset.stamps_ns(episode)[0]) / 1e9
+        self.labels = dataset.labels(episode)
+        notes = info.notes or {}
+        known = notes.get("goal_known_from", 0)
+        self.known_from = len(self.poses) if known is None else int(known)  # frame; None = it was never in view
+        self.driven = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(self.poses[:, :2], axis=0), axis=1))])
+        self._view, self._horizon = config.view, config.horizon
+
+    def see(self, rgb: np.ndarray) -> np.ndarray:
+        return _preprocessor(self.robot.camera, self._view)(rgb)
+
+    def goal_picture(self) -> np.ndarray | None:
+        goal = self.info.goal or {}
+        return self.see(decode(base64.b64decode(goal["image"]))) if goal.get("image") else None
+
+    def here(self, frame: int) -> Pose2:
+        return Pose2(*map(float, self.poses[frame]))
+
+    def motion(self, frame: int, past: list[int]) -> np.ndarray:
+        """[P, 5] where past frames lie from this one: x, y in steps (at most 50), sin and cos of the turn, s ago."""
+        rows = []
+        for number in past:
+            away = between(self.here(frame), self.here(number))
+            step = self.robot.step
+            rows.append([
+                *np.clip([away.x / step, away.y / step], -50, 50), math.sin(away.yaw), math.cos(away.yaw),
+                self.seconds[frame] - self.seconds[number],
+            ])
+        return np.asarray(rows, np.float32)
+
+    def future(self, frame: int, until: int) -> np.ndarray:
+        """[H, 3] the next poses in the robot's frame, no farther than those of frame `until`."""
+        numbers = np.minimum(frame + np.arange(1, self._horizon + 1), until)
+        here = self.here(frame)
+        local = to_frame(here, self.poses[numbers, :2])
+        return np.column_stack([local, wrap_angle(self.poses[numbers, 2] - here.yaw)])
+
+    def plan(self, frame: int) -> np.ndarray:
+        """[H, 3] what the expert would do, or what the drive did."""
+        if self.labels is not None and self.labels.plans.shape[1] >= self._horizon:
+            return np.asarray(self.labels.plans[frame, : self._horizon])
+        return self.future(frame, len(self.poses) - 1)
+
+    def place(self, frame: int, goal: int) -> Pose2:
+        """Where frame `goal` lies, seen from `frame`."""
+        return between(self.here(frame), self.here(goal))
+
+    @property
+    def is_experts(self) -> bool:
+        """Whether what the drive did is worth doing; of a policy's drives only the labels are."""
+        return self.info.driver != "policy"
+
+
+@lru_cache(maxsize=1024)
+def _preprocessor(camera: CameraSpec, view: CanonicalView) -> Preprocessor:
+    return Preprocessor(camera, view)

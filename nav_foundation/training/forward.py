@@ -1,0 +1,87 @@
+"""A batch through the network, once: every picture encoded once, all goals of a frame decoded together."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from nav_foundation.model.encoder import Frames
+from nav_foundation.model.goals import KINDS, GoalTokens
+from nav_foundation.model.network import History, NavigationModel, Readouts
+from nav_foundation.training.batch import Batch, as_input
+from nav_foundation.training.losses import (
+    arrival_loss,
+    distance_loss,
+    distance_targets,
+    flow_loss,
+    flow_pair,
+    waypoint_loss,
+)
+
+
+class Losses(NamedTuple):
+    waypoints: Tensor
+    flow: Tensor
+    distance: Tensor
+    arrival: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """Each part is about 1 when nothing is known and tells as much as another."""
+        return 2.0 * self.waypoints + self.flow + 0.3 * self.distance + self.arrival
+
+
+def readouts_of(model: NavigationModel, batch: Batch, pictures: Tensor) -> Readouts:
+    """Of all goals of a batch; `pictures` [N, 3, h, w] in 0..1 are those of the batch, perhaps in other light."""
+    frames = model.encoder(as_input(pictures))
+    current = Frames(frames.tokens[batch.current], frames.map[batch.current])
+    past = frames.summary[batch.past]
+    memory = model.remember(current, History(past, batch.motion, batch.past_seen), batch.body)
+    return model.decide(memory, goal_tokens(model, batch, frames.tokens))
+
+
+def goal_tokens(model: NavigationModel, batch: Batch, frame_tokens: Tensor) -> GoalTokens:
+    """[B, Q, G, D] of the goals of a batch, whose pictures have tokens [N, K, D]."""
+    kind = batch.kind.flatten()
+    longest = max(model.encoder.tokens, model.config.text_tokens)
+    tokens = frame_tokens.new_zeros(len(kind), longest, model.config.width)
+    seen = torch.zeros(len(kind), longest, dtype=torch.bool, device=kind.device)
+
+    def put(rows: Tensor, goals: GoalTokens) -> None:
+        nonlocal tokens
+        filled = torch.nn.functional.pad(goals.tokens, (0, 0, 0, longest - goals.tokens.shape[1]))
+        tokens = tokens.index_copy(0, rows, filled.to(tokens.dtype))
+        seen[rows, : goals.tokens.shape[1]] = goals.seen
+
+    def of(*names: str) -> Tensor:
+        wanted = torch.isin(kind, torch.tensor([KINDS.index(name) for name in names], device=kind.device))
+        return wanted.nonzero().flatten()
+
+    adapters = model.goals
+    image, point, words, route, none = of("image"), of("point"), of("words", "object"), of("route"), of("none")
+    put(none, adapters.none(len(none)))
+    put(image, adapters.image(frame_tokens[batch.picture.flatten()[image]]))
+    put(point, adapters.place(batch.place.flatten(0, 1)[point], batch.has_yaw.flatten()[point]))
+    put(route, adapters.route(batch.route.flatten()[route]))
+    if len(words):
+        put(words, adapters.words(batch.text, batch.text_seen, kind[words] == KINDS.index("object")))
+    shape = batch.kind.shape
+    return GoalTokens(tokens.unflatten(0, shape), seen.unflatten(0, shape))
+
+
+def losses_of(model: NavigationModel, batch: Batch, readouts: Readouts, generator: torch.Generator) -> Losses:
+    heads = model.heads
+    plans, weights = batch.waypoints.flatten(0, 1), batch.drives.flatten()
+    noise = torch.randn(plans.shape, generator=generator).to(plans)
+    time = torch.rand(len(plans), generator=generator).to(plans)
+    noisy, slopes = flow_pair(plans, noise, time)
+    edges = torch.as_tensor(heads.edges)
+    return Losses(
+        waypoint_loss(heads.regressed(readouts.plan), batch.waypoints, batch.drives),
+        flow_loss(heads.flow(noisy, time, readouts.plan.flatten(0, 1)), slopes, weights),
+        distance_loss(
+            heads.distance(readouts.value), distance_targets(batch.distance, batch.unreachable, edges), batch.measured),
+        arrival_loss(heads.arrival(readouts.value).squeeze(-1), batch.arrived, batch.judged),
+    )

@@ -1,0 +1,176 @@
+"""Pairs: goals of one frame and what is known about each. Pure functions of a drive, a frame and a generator."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nav_foundation.geometry import between, wrap_angle
+from nav_foundation.model.goals import KINDS
+from nav_foundation.model.units import to_network
+from nav_foundation.training.drive import Drive
+from nav_foundation.types import ROUTE_COMMANDS, Pose2
+
+FACING = math.radians(60)  # rad within which a goal picture counts as reached
+IMAGE_RADIUS, PLACE_RADIUS = 1.0, 0.5  # m of success
+ROUTE_AHEAD = 3.0  # m of the drive over which its turn names a route command
+TURNS = ((math.radians(130), "back"), (math.radians(35), "turn"))  # rad, at least
+TOUR_IN_VIEW = 5.0  # m; a tour's goal farther away cannot be known from pictures alone
+
+
+@dataclass(frozen=True)
+class ClipRules:
+    goals: int = 5  # pictures on the drive
+    places: int = 2  # of them also told as places
+    nearest: float = 0.3  # m along the drive to a goal, drawn log-uniformly ...
+    farthest: float = 12.0  # m
+    behind: float = 0.1  # share of goals that the drive has passed: the way is not known, the distance is
+    place_noise: float = 0.05  # share of a told distance by which it is wrong
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One goal. What is None is not known and not learnt."""
+
+    kind: str  # of goals.KINDS
+    picture: int = 0  # the clip's picture of an image goal
+    place: tuple[float, float, float] = (0.0, 0.0, 0.0)  # x, y (m), yaw in the robot's frame
+    has_yaw: bool = False
+    words: str = ""
+    route: int = 0
+    waypoints: np.ndarray | None = None  # [H, 3] m, rad in the robot's frame
+    distance: float | None = None  # m to drive
+    arrived: bool | None = None
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Q pairs as arrays. What is not known has weight 0."""
+
+    kind: np.ndarray  # [Q] int64, of goals.KINDS
+    picture: np.ndarray  # [Q] int64
+    place: np.ndarray  # [Q, 3] float32
+    has_yaw: np.ndarray  # [Q] bool
+    words: tuple[str, ...]  # Q of them
+    route: np.ndarray  # [Q] int64
+    waypoints: np.ndarray  # [Q, H, 4] float32 as units.to_network gives them
+    drives: np.ndarray  # [Q] float32 weight of the waypoints
+    distance: np.ndarray  # [Q] float32 m
+    measured: np.ndarray  # [Q] float32 weight of the distance
+    arrived: np.ndarray  # [Q] float32 0 or 1
+    judged: np.ndarray  # [Q] float32 weight of the arrival
+
+
+def frames_ahead(drive: Drive, frame: int, rules: ClipRules, rng: np.random.Generator) -> list[int]:
+    """Numbers of goal frames: log-uniform in metres along the drive; beyond its end, its last one."""
+    found = []
+    for _ in range(rules.goals):
+        metres = math.exp(rng.uniform(math.log(rules.nearest), math.log(rules.farthest)))
+        if rng.random() < rules.behind:
+            number = int(np.searchsorted(drive.driven, drive.driven[frame] - metres, side="right")) - 1
+        else:
+            number = int(np.searchsorted(drive.driven, drive.driven[frame] + metres)) + int(rng.integers(3))
+        found.append(min(max(number, 0), len(drive.poses) - 1))
+    return found
+
+
+def pairs_of(
+    drive: Drive, frame: int, goals: Sequence[int], first: int, own: int | None, rules: ClipRules,
+    rng: np.random.Generator,
+) -> Pairs:
+    """Goals on the drive as pictures (from number `first` on) and as places, the drive's own goal, a command, none."""
+    pairs = [_picture(drive, frame, goal, first + k) for k, goal in enumerate(goals)]
+    pairs += [_place(drive, frame, goal, rules, rng) for goal in goals[: rules.places]]
+    pairs.append(_own_goal(drive, frame, own))
+    pairs.append(_route(drive, frame))
+    pairs.append(Pair("none", waypoints=drive.plan(frame)))
+    return stacked(pairs, drive.robot.step, len(drive.plan(frame)))
+
+
+def _picture(drive: Drive, frame: int, goal: int, picture: int) -> Pair:
+    away = drive.place(frame, goal)
+    distance = _driven(drive, frame, goal)
+    arrived = None if distance is None else distance < IMAGE_RADIUS and abs(float(wrap_angle(away.yaw))) < FACING
+    return Pair("image", picture, waypoints=_way(drive, frame, goal), distance=distance, arrived=arrived)
+
+
+def _place(drive: Drive, frame: int, goal: int, rules: ClipRules, rng: np.random.Generator) -> Pair:
+    away = drive.place(frame, goal)
+    distance = _driven(drive, frame, goal)
+    off = rng.normal(0.0, rules.place_noise * math.hypot(away.x, away.y) + 1e-9, 2)
+    return Pair(
+        "point", place=(away.x + off[0], away.y + off[1], away.yaw), has_yaw=bool(rng.random() < 0.5),
+        waypoints=_way(drive, frame, goal), distance=distance,
+        arrived=None if distance is None else distance < PLACE_RADIUS,
+    )
+
+
+def _driven(drive: Drive, frame: int, goal: int) -> float | None:
+    """Metres between two frames of a drive that went straight for its goal."""
+    return abs(float(drive.driven[goal] - drive.driven[frame])) if drive.is_experts else None
+
+
+def _way(drive: Drive, frame: int, goal: int) -> np.ndarray | None:
+    """What to do for a goal ahead: the expert's plan where it does not reach beyond the goal, else the drive itself."""
+    if goal < frame or not drive.is_experts:
+        return None
+    plan = drive.plan(frame)
+    reach = float(np.linalg.norm(np.diff(plan[:, :2], axis=0, prepend=0.0), axis=1).sum())
+    return plan if drive.driven[goal] - drive.driven[frame] > reach else drive.future(frame, goal)
+
+
+def _own_goal(drive: Drive, frame: int, picture: int | None) -> Pair:
+    """What the drive was asked for, with the expert's labels; where there are none, no goal."""
+    goal, labels = drive.info.goal or {}, drive.labels
+    task, plan = goal.get("type"), drive.plan(frame)
+    if labels is None or task in (None, "explore"):
+        return Pair("none", waypoints=plan)
+    known = frame >= drive.known_from
+    distance = float(labels.distances[frame]) if known else None
+    away = between(drive.here(frame), Pose2(goal.get("x", 0.0), goal.get("y", 0.0), goal.get("yaw", 0.0)))
+    arrived = bool(known and labels.distances[frame] < goal.get("radius", IMAGE_RADIUS))
+    if task in ("image-goal", "tour") and picture is not None:
+        facing = abs(float(wrap_angle(away.yaw))) < FACING
+        in_view = task == "image-goal" or (distance or math.inf) < TOUR_IN_VIEW
+        arrived = arrived and facing
+        return Pair("image", picture, waypoints=plan if in_view else None, distance=distance, arrived=arrived)
+    if task == "point-goal":
+        return Pair("point", place=(away.x, away.y, 0.0), waypoints=plan, distance=distance, arrived=arrived)
+    if task == "object-goal":
+        return Pair("object", words=str(goal["category"]), waypoints=plan, distance=distance, arrived=arrived)
+    if task == "instruction" and drive.info.instruction:
+        return Pair("words", words=drive.info.instruction, waypoints=plan, distance=distance, arrived=arrived)
+    return Pair("none", waypoints=plan)
+
+
+def _route(drive: Drive, frame: int) -> Pair:
+    """The command that names which way the drive turned next; at its end, no goal."""
+    number = int(np.searchsorted(drive.driven, drive.driven[frame] + ROUTE_AHEAD))
+    plan = drive.plan(frame)
+    if number >= len(drive.poses) or not drive.is_experts:
+        return Pair("none", waypoints=plan)
+    turn = float(wrap_angle(drive.poses[number, 2] - drive.poses[frame, 2]))
+    command = next((name for least, name in TURNS if abs(turn) >= least), "straight")
+    if command == "turn":
+        command = "left" if turn > 0 else "right"
+    return Pair("route", route=ROUTE_COMMANDS.index(command), waypoints=plan)
+
+
+def stacked(pairs: Sequence[Pair], step: float, horizon: int) -> Pairs:
+    still = np.zeros((horizon, 3))
+    ways = np.stack([still if pair.waypoints is None else pair.waypoints for pair in pairs])
+
+    def known(values: Sequence[object]) -> np.ndarray:
+        return np.array([value is not None for value in values], np.float32)
+
+    distances, arrivals = [pair.distance for pair in pairs], [pair.arrived for pair in pairs]
+    return Pairs(
+        np.array([KINDS.index(pair.kind) for pair in pairs]), np.array([pair.picture for pair in pairs]),
+        np.array([pair.place for pair in pairs], np.float32), np.array([pair.has_yaw for pair in pairs]),
+        tuple(pair.words for pair in pairs), np.array([pair.route for pair in pairs]), to_network(ways, step),
+        known([pair.waypoints for pair in pairs]), np.array([d or 0.0 for d in distances], np.float32),
+        known(distances), np.array([bool(a) for a in arrivals], np.float32), known(arrivals),
+    )

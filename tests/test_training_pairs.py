@@ -1,0 +1,218 @@
+"""What training is told: labels worked out by hand, mirrors that undo themselves, masks that mask."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from drives_on_disk import picture, told
+
+from nav_foundation.data.dataset import EpisodeDataset
+from nav_foundation.data.images import encode_jpeg
+from nav_foundation.data.schema import EpisodeData, Labels
+from nav_foundation.data.writer import DatasetWriter
+from nav_foundation.model.config import preset
+from nav_foundation.model.goals import KINDS
+from nav_foundation.model.network import NavigationModel
+from nav_foundation.robot import load_robot
+from nav_foundation.training.augment import mirrored, relit
+from nav_foundation.training.batch import Batch, collate
+from nav_foundation.training.clips import Clip, ClipMaker
+from nav_foundation.training.forward import losses_of, readouts_of
+from nav_foundation.training.losses import distance_targets, flow_pair, weighted_mean
+from nav_foundation.training.pairs import ClipRules
+
+CONFIG = preset("tiny")
+STEP = load_robot("turtlebot").step
+RULES = ClipRules()
+
+
+def corner_drive(labels: bool, driver: str = "expert", task: str = "instruction") -> tuple:
+    """20 frames straight on, then 20 to the left; a step of 0.1 m each."""
+    rng = np.random.default_rng(3)
+    x = np.concatenate([0.1 * np.arange(20), np.full(20, 1.9)])
+    y = np.concatenate([np.zeros(20), 0.1 * np.arange(1, 21)])
+    poses = np.column_stack([x, y, np.where(np.arange(40) < 20, 0.0, np.pi / 2)])
+    plans = np.tile(np.column_stack([0.1 * np.arange(1, 9), np.zeros(8), np.zeros(8)]), (40, 1, 1))
+    data = EpisodeData(
+        [encode_jpeg(picture(rng, 96, 128)) for _ in range(40)], np.arange(40, dtype=np.int64) * 200_000_000, poses,
+        labels=Labels(poses, plans, 3.9 - 0.1 * np.arange(40)) if labels else None,
+    )
+    info = dataclasses.replace(
+        told(0), driver=driver, instruction="Turn left, then stop.", scene=f"house:{driver}{task}",
+        goal={"type": task, "x": 1.9, "y": 2.0, "yaw": 1.57, "radius": 1.0, "category": "chair"},
+    )
+    return info, data
+
+
+def maker(folder: Path, *drives: tuple, rules: ClipRules = RULES) -> ClipMaker:
+    with DatasetWriter(folder, 5) as writer:
+        for drive in drives:
+            writer.add(*drive)
+    return ClipMaker(EpisodeDataset(folder), CONFIG, rules)
+
+
+def rows(clip: Clip, kind: str) -> np.ndarray:
+    return np.flatnonzero(clip.pairs.kind == KINDS.index(kind))
+
+
+def test_goals_ahead_are_as_far_as_the_drive_to_them(tmp_path: Path) -> None:
+    make = maker(tmp_path, corner_drive(False), rules=ClipRules(goals=50, behind=0.0, farthest=3.0, place_noise=0.0))
+    clip = make(0, 5, np.random.default_rng(0))
+    pairs = clip.pairs
+    images, (first, *_), = rows(clip, "image"), rows(clip, "point")
+    assert (pairs.measured[images] == 1).all() and (pairs.drives[images] == 1).all()
+    assert pairs.distance[images].min() >= 0.3 and pairs.distance[images].max() <= 3.4
+    place, distance = pairs.place[first], pairs.distance[first]
+    ahead, left = min(distance, 1.4), max(distance - 1.4, 0.0)
+    np.testing.assert_allclose(place[:2], [ahead, left], atol=1e-6)  # seen from (0.5, 0)
+    for k in images:
+        near = pairs.distance[k] < 1.0 and pairs.place[first, 2] >= 0
+        turned = pairs.distance[k] > 1.45
+        assert pairs.arrived[k] == (near and not turned)
+    # the way: 0.1 m a frame, which is a share of the robot's step, until the goal or the corner
+    way = pairs.waypoints[images[0]]
+    reach = np.minimum(np.arange(1, 9) * 0.1, pairs.distance[images[0]])
+    np.testing.assert_allclose(way[:, 0], reach / (STEP * np.arange(1, 9)), atol=1e-6)
+
+
+def test_goals_behind_have_a_distance_and_no_way(tmp_path: Path) -> None:
+    clip = maker(tmp_path, corner_drive(False), rules=ClipRules(behind=1.0))(0, 30, np.random.default_rng(0))
+    images = rows(clip, "image")
+    assert (clip.pairs.drives[images] == 0).all() and (clip.pairs.measured[images] == 1).all()
+
+
+def test_the_experts_plan_is_learnt_where_it_does_not_pass_the_goal(tmp_path: Path) -> None:
+    rules = ClipRules(goals=40, behind=0.0, nearest=0.2, farthest=1.3)
+    clip = maker(tmp_path, corner_drive(True), rules=rules)(0, 0, np.random.default_rng(0))
+    far = [k for k in rows(clip, "image") if clip.pairs.distance[k] > 0.81]
+    near = [k for k in rows(clip, "image") if clip.pairs.distance[k] < 0.5]
+    assert far and near
+    for k in far:
+        np.testing.assert_allclose(clip.pairs.waypoints[k, :, 0], 0.1 / STEP, atol=1e-6)
+    for k in near:
+        assert clip.pairs.waypoints[k, -1, 0] * 8 * STEP == pytest.approx(clip.pairs.distance[k], abs=1e-5)
+
+
+def test_of_a_policys_drive_only_the_labels_are_learnt(tmp_path: Path) -> None:
+    clip = maker(tmp_path, corner_drive(True, "policy"))(0, 3, np.random.default_rng(0))
+    images, words = rows(clip, "image"), rows(clip, "words")
+    for weights in (clip.pairs.drives, clip.pairs.measured, clip.pairs.judged):
+        assert (weights[images] == 0).all() and (weights[words] == 1).all()
+    assert clip.pairs.distance[words] == pytest.approx(3.6) and len(rows(clip, "route")) == 0
+
+
+def test_route_commands_name_the_turn_ahead(tmp_path: Path) -> None:
+    make = maker(tmp_path, corner_drive(False))
+    clip = make(0, 2, np.random.default_rng(0))
+    assert clip.pairs.route[rows(clip, "route")] == 1  # left
+    assert len(rows(make(0, 30, np.random.default_rng(0)), "route")) == 0  # the drive ends before
+
+
+def test_the_past_is_where_the_robot_was(tmp_path: Path) -> None:
+    clip = maker(tmp_path, corner_drive(False))(0, 21, np.random.default_rng(0))
+    every = 2  # frames in 0.4 s
+    assert clip.past.all() and clip.pictures.shape[1:] == (48, 64, 3)
+    # at (1.9, 0.2) looking along +y; the frames before lie behind, those before the corner behind to the left
+    np.testing.assert_allclose(clip.motion[0], [-2 * 0.1 / STEP, 0.0, -1.0, 0.0, 0.4], atol=1e-5)
+    np.testing.assert_allclose(clip.motion[3][:2], [-0.2 / STEP, 0.1 * (6 * every // 2) / STEP], atol=0.11 / STEP)
+    early = maker(tmp_path / "b", corner_drive(False))(0, 3, np.random.default_rng(0))
+    assert early.past.tolist() == [True, False, False, False]
+
+
+@pytest.mark.parametrize("task", ["instruction", "object-goal", "point-goal"])
+def test_mirrors_undo_themselves_and_swap_sides(tmp_path: Path, task: str) -> None:
+    clip = maker(tmp_path, corner_drive(True, task=task))(0, 5, np.random.default_rng(1))
+    other = mirrored(clip)
+    again = mirrored(other)
+    for field in dataclasses.fields(clip.pairs):
+        np.testing.assert_array_equal(getattr(again.pairs, field.name), getattr(clip.pairs, field.name))
+    np.testing.assert_array_equal(again.pictures, clip.pictures)
+    np.testing.assert_array_equal(again.motion, clip.motion)
+    np.testing.assert_array_equal(other.pictures[0], clip.pictures[0][:, ::-1])
+    np.testing.assert_array_equal(other.pairs.place[:, 1], -clip.pairs.place[:, 1])
+    assert {t.replace("left", "right") for t in clip.pairs.words} == set(other.pairs.words)
+    if len(rows(clip, "route")):
+        assert clip.pairs.route[rows(clip, "route")] == 1 and other.pairs.route[rows(clip, "route")] == 2
+
+
+def batch_of(tmp_path: Path) -> Batch:
+    make = maker(tmp_path, corner_drive(True), corner_drive(True, "policy"), corner_drive(True, task="object-goal"))
+    return collate([make(e, 4 + 3 * e, np.random.default_rng(e)) for e in range(3)], CONFIG)
+
+
+def test_a_batch_points_at_its_pictures(tmp_path: Path) -> None:
+    batch = batch_of(tmp_path)
+    per_clip = 1 + CONFIG.history + ClipRules().goals
+    assert len(batch.pictures) == 3 * per_clip and batch.current.tolist() == [0, per_clip, 2 * per_clip]
+    image = batch.kind == KINDS.index("image")
+    own = batch.picture // per_clip == torch.arange(3)[:, None]
+    assert own[:, :-1][image[:, :-1]].all()  # goals of the clip itself ...
+    assert not own[:, -1].any()  # ... and a strange one
+    assert batch.unreachable[:, -1].all() and not batch.unreachable[:, :-1].any()
+    assert (batch.arrived[:, -1] == 0).all() and (batch.judged[:, -1] == 1).all() and (batch.drives[:, -1] == 0).all()
+
+
+def test_pictures_of_the_same_scene_are_no_negatives(tmp_path: Path) -> None:
+    make = maker(tmp_path, corner_drive(True), corner_drive(True))
+    batch = collate([make(e, 4, np.random.default_rng(e)) for e in range(2)], CONFIG)
+    assert not batch.unreachable.any() and (batch.measured[:, -1] == 0).all() and (batch.judged[:, -1] == 0).all()
+
+
+def test_what_is_not_known_teaches_nothing(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model, batch = NavigationModel(CONFIG).eval(), batch_of(tmp_path)
+    pictures = batch.pictures.float() / 255
+
+    def losses(of: Batch) -> torch.Tensor:
+        with torch.no_grad():
+            return torch.stack(losses_of(model, of, readouts_of(model, of, pictures), torch.Generator().manual_seed(1)))
+
+    lies = dataclasses.replace(
+        batch, waypoints=torch.where(batch.drives[..., None, None] > 0, batch.waypoints, torch.tensor(77.0)),
+        distance=torch.where(batch.measured > 0, batch.distance, torch.tensor(7.7)),
+        arrived=torch.where(batch.judged > 0, batch.arrived, torch.tensor(1.0)),
+    )
+    assert not torch.equal(lies.waypoints, batch.waypoints)
+    torch.testing.assert_close(losses(lies), losses(batch))
+
+
+def test_distance_targets_by_hand() -> None:
+    edges = torch.tensor([1.0, 2.0, 4.0])  # middles 0.5, 1.5, 3
+    distance = torch.tensor([0.1, 1.0, 2.0, 3.5, 9.0, 1.0])
+    unreachable = torch.tensor([False] * 5 + [True])
+    expected = [[1, 0, 0, 0], [0.5, 0.5, 0, 0], [0, 2 / 3, 1 / 3, 0], [0, 0, 1, 0], [0, 0, 0, 1], [0, 0, 0, 1]]
+    torch.testing.assert_close(distance_targets(distance, unreachable, edges), torch.tensor(expected))
+
+
+def test_flow_lines_are_straight() -> None:
+    plans, noise = torch.ones(2, 8, 4), torch.full((2, 8, 4), 3.0)
+    noisy, slope = flow_pair(plans, noise, torch.tensor([0.0, 0.5]))
+    assert (noisy[0] == 1).all() and (noisy[1] == 2).all() and (slope == 2).all()
+    assert weighted_mean(torch.tensor([1.0, 5.0]), torch.tensor([0.0, 0.0])) == 0
+
+
+def test_other_light_keeps_pictures_within_range_and_changes_them() -> None:
+    pictures = torch.rand(6, 3, 12, 16)
+    lit = relit(pictures, torch.Generator().manual_seed(0))
+    assert lit.min() >= 0 and lit.max() <= 1 and not torch.allclose(lit, pictures, atol=0.02)
+    torch.testing.assert_close(relit(pictures, torch.Generator().manual_seed(0)), lit)
+    torch.testing.assert_close(relit(pictures, torch.Generator(), strength=0.0), pictures.clamp(min=1e-4))
+
+
+@pytest.mark.slow
+def test_a_tiny_batch_is_learnt_by_heart(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model, batch = NavigationModel(CONFIG), batch_of(tmp_path)
+    optimiser, generator = torch.optim.AdamW(model.parameters(), 3e-3), torch.Generator().manual_seed(0)
+    history = []
+    for _ in range(150):
+        found = losses_of(model, batch, readouts_of(model, batch, batch.pictures.float() / 255), generator)
+        optimiser.zero_grad()
+        found.total.backward()
+        optimiser.step()
+        history.append(float(found.total.detach()))
+    assert np.mean(history[-10:]) < 0.25 * history[0]
