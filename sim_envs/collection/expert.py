@@ -31,6 +31,7 @@ from sim_envs.world import World, heading_error, tour_poses
 
 _RECONSIDER = 1.0  # s after which a way to a frontier that has come into view is given up for a better one
 _REJOIN = 30  # points of a described route ahead among which it is rejoined
+_STUCK_AFTER, _STUCK_WITHIN = 2.0, 0.1  # s in which touching something it gets no farther, m
 _NO_WAY = np.zeros((0, 3))
 
 
@@ -66,6 +67,7 @@ class ExpertPolicy:
             for pose in tour_poses(episode.reference_path):
                 seen.update(pose.x, pose.y, pose.yaw)
         self._path, self._to_goal, self._considered = _NO_WAY, False, -math.inf
+        self._got_to, self._got_there = world.pose.position, 0.0  # m, and when (s)
         self._route = _NO_WAY
         if episode.task == "instruction" and episode.reference_path is not None:
             self._route = self._comfortable(episode.reference_path)
@@ -109,9 +111,23 @@ class ExpertPolicy:
             self._path, self._to_goal = self._along_route(here), True
             return
         self._path = still_ahead(self._path, here)
+        if len(self._path) and self._is_stuck(here):
+            exact = world.simulator.geodesic(here, self._path[-1:]).path
+            self._path = self._comfortable(exact, here)
+            return
         if not len(self._path) or (not self._to_goal and (found or self._outlived())):
             self._path = self._new_way(here)
             self._considered = world.time
+
+    def _is_stuck(self, here: np.ndarray) -> bool:
+        """Whether something holds it: ways over known floor are as coarse as the plan of it, and may scrape along."""
+        world = self._world
+        if math.dist(here, self._got_to) > _STUCK_WITHIN or must_wait(world, self._path):
+            self._got_to, self._got_there = here, world.time
+        if world.time - self._got_there < _STUCK_AFTER or not world.touching:
+            return False
+        self._got_there = world.time
+        return True
 
     def _outlived(self) -> bool:
         """Whether the place it heads for to look from has been seen, some time after it was chosen."""
