@@ -113,7 +113,8 @@ def _add_eval(verbs: Any) -> None:
 
 With --json (or --report) each episode is kept in a .jsonl file as it ends. A run that was stopped goes on when the same
 command is given again.""")
-    parser.add_argument("--policy", metavar="NAME", help="oracle, random or bearing (default oracle)")
+    parser.add_argument("--policy", metavar="NAME", help="oracle (default), random, bearing, or a folder made by "
+                        "import-checkpoint")
     _add_episode_options(parser)
     parser.add_argument("--noise", choices=("on", "off"), metavar="on|off",
                         help="camera, actuation and odometry noise (default off)")

@@ -23,7 +23,7 @@ from policies.baselines import BearingPolicy, RandomWalkPolicy
 from policies.policy import Policy
 from sim_envs.embedded import EmbeddedSimulator
 from sim_envs.evaluation.results import Existing, Journal, Record, plain
-from sim_envs.evaluation.settings import EvaluationSettings, check_policy, parse_scene
+from sim_envs.evaluation.settings import POLICIES, EvaluationSettings, check_policy, parse_scene
 from sim_envs.metrics import Estimate, judge, summarise
 from sim_envs.oracle import OraclePolicy
 from sim_envs.rollout import Trace, run_episode
@@ -44,6 +44,10 @@ def build_policy(name: str, world: World) -> Policy:
     check_policy(name, None)
     if name == "oracle":
         return OraclePolicy(world)
+    if name not in POLICIES:
+        from policies.published import PublishedPolicy
+
+        return PublishedPolicy.from_folder(Path(name))
     return BearingPolicy() if name == "bearing" else RandomWalkPolicy()
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import nav_foundation
 from nav_foundation.config import closest, to_mapping
+from nav_foundation.model.published.config import CONFIG, WEIGHTS, check_task, is_published, read_config
 from nav_foundation.robot import RobotSpec
 from sim_envs.evaluation.results import plain
 from sim_envs.scenes.splits import SPLITS
@@ -71,6 +72,8 @@ class EvaluationSettings:
         """Everything that decides the result of an episode, as plain data. The number of episodes does not."""
         settings = to_mapping(self)
         del settings["episodes"]
+        if self.policy not in POLICIES:  # the weights count, wherever they lie
+            settings["policy"] = [_digest(Path(self.policy) / file) for file in (CONFIG, WEIGHTS)]
         settings["task"] = self.task or (None if self.episodes_file else "point-goal")
         settings["robot"] = to_mapping(robot)
         if self.episodes_file is not None:
@@ -104,6 +107,11 @@ def _digest(path: Path) -> str:
 def check_policy(name: str, task: str | None) -> None:
     """Refuse what cannot be built, before anything costly begins."""
     if name not in POLICIES:
+        if is_published(Path(name)):
+            config = read_config(Path(name))
+            if task is not None:
+                check_task(config.architecture, task)
+            return
         if Path(name).exists():
             raise ValueError(f"policy {name} is not a checkpoint this version can read: use {', '.join(POLICIES)}")
         raise ValueError(f"policy {name!r} is not known{closest(name, POLICIES)}")

@@ -52,6 +52,14 @@ def read_config(folder: Path) -> PublishedConfig:
     return from_mapping(PublishedConfig, load_mapping(folder / CONFIG), str(folder / CONFIG))
 
 
+TASKS: dict[Kind, tuple[str, ...]] = {"vint": ("image-goal",), "nomad": ("image-goal", "explore")}
+
+
+def check_task(kind: Kind, task: str) -> None:
+    if task not in TASKS[kind]:
+        raise ValueError(f"{kind} was not made for {task}: use it with {' or '.join(TASKS[kind])}")
+
+
 def is_published(folder: Path) -> bool:
     """Whether a folder holds imported weights rather than a model of ours or something else."""
     return (folder / CONFIG).is_file() and load_mapping(folder / CONFIG).get("architecture") in KINDS

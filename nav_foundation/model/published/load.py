@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import re
@@ -30,16 +29,18 @@ def build(kind: Kind) -> ViNT | NoMaD:
     return ViNT() if kind == "vint" else NoMaD()
 
 
+def config_of(kind: Kind, metric_spacing: float, provenance: Provenance) -> PublishedConfig:
+    """What is true of every published network of this kind; `metric_spacing` is m to a step."""
+    facts = vint if kind == "vint" else nomad
+    preprocessing = CropAndShrink(*facts.IMAGE)
+    return PublishedConfig(kind, metric_spacing, facts.CONTEXT, facts.HORIZON, preprocessing, provenance)
+
+
 def import_checkpoint(file: Path, kind: Kind, metric_spacing: float, out: Path) -> PublishedConfig:
     """Write a published .pth as `out`/model.safetensors and config.json; nothing that the file holds is run."""
     from safetensors.torch import save_file
 
-    facts = vint if kind == "vint" else nomad
-    digest = _sha256(file)
-    config = PublishedConfig(
-        kind, metric_spacing, facts.CONTEXT, facts.HORIZON, CropAndShrink(*facts.IMAGE),
-        Provenance(file.name, digest, nav_foundation.__version__),
-    )
+    config = config_of(kind, metric_spacing, Provenance(file.name, _sha256(file), nav_foundation.__version__))
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} is there already: give another --out")
     tensors = {name: _tensor(array) for name, array in state_dict_of(load_torch(file, shells=True), file).items()}
@@ -57,11 +58,7 @@ def load_published(folder: Path) -> tuple[ViNT | NoMaD, PublishedConfig]:
     from safetensors.torch import load_file
 
     config = read_config(folder)
-    facts = vint if config.architecture == "vint" else nomad
-    expected = dataclasses.replace(
-        config, context=facts.CONTEXT, horizon=facts.HORIZON, preprocessing=CropAndShrink(*facts.IMAGE)
-    )
-    if config != expected:
+    if config != config_of(config.architecture, config.metric_spacing, config.provenance):
         raise ValueError(f"{folder / CONFIG} does not describe the published {config.architecture}: import it again")
     try:
         tensors = load_file(folder / WEIGHTS)
