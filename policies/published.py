@@ -89,6 +89,8 @@ class PublishedPolicy:
         return torch.from_numpy(normalise(self.config.preprocessing(rgb)))[None].to(self.device)
 
     def _see(self, observation: Observation) -> Seen:
+        if self._seen and observation.stamp_ns < self._seen[-1].stamp_ns:
+            self._seen.clear()  # the clock was set back: what was seen is of no known time
         picture = self._shown(observation.rgb)
         self._seen.append(Seen(observation.stamp_ns, picture, self._encoder.encode_frames(picture)))
         oldest = observation.stamp_ns - (self.config.context + 1) * self._step_ns

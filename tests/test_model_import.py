@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from published_weights import golden, noise, published_state
-from test_data_pickles import Runs, legacy_header, payloads, zip_file
+from test_data_pickles import BOMBS, Runs, legacy_header, payloads, zip_file
 from torch import nn
 
 from nav_foundation.cli import main
@@ -80,6 +80,16 @@ def test_attacks_run_nothing_where_shells_are_made(tmp_path: Path, name: str, zi
     assert not marker.exists()
 
 
+@pytest.mark.parametrize("name", [*BOMBS, "deep calls", "deep states"])
+def test_bombs_do_not_go_off_where_shells_are_made(tmp_path: Path, name: str) -> None:
+    one = b"cvint\nViNT\n"
+    deep = {"deep calls": one * 100_000 + b"N" + b"\x85R" * 100_000 + b".",
+            "deep states": one * 100_000 + b"N" + b"b" * 100_000 + b"."}
+    file = zip_file(tmp_path / "bomb.pth", (BOMBS | deep)[name], {})
+    with pytest.raises(DataError, match=r"bomb\.pth"):
+        load_torch(file, shells=True)
+
+
 def test_an_attack_beside_weights_becomes_a_shell(tmp_path: Path) -> None:
     import os
 
@@ -123,6 +133,7 @@ def test_a_whole_vint_is_imported_from_the_command_line(tmp_path: Path, capsys: 
     assert told["preprocessing"] == {"width": 85, "height": 64, "aspect": 4 / 3} and told["mean"][0] == 0.485
     assert told["context"] == 5 and told["metric_spacing"] == 0.25 and told["provenance"]["file"] == "vint.pth"
     assert config.metric_spacing == 0.25 and len(config.provenance.sha256) == 64
+    assert sorted(path.name for path in out.parent.iterdir()) == ["vint"]
     assert main(command) == 2 and "is there already: give another --out" in capsys.readouterr().err
 
 
@@ -152,9 +163,17 @@ def test_wrong_imports_end_in_one_sentence(
     torch.save({"weight": torch.zeros(2)}, file)
     asked = {"--kind": "vint", "--metric-spacing": "0.25"} | dict([change] if len(change) == 2 else [])
     source = tmp_path / "nowhere.pth" if change == ["FILE"] else file
-    assert main(["import-checkpoint", str(source), "--out", str(out), *sum(map(list, asked.items()), [])]) == 2
+    words_of = [word for pair in asked.items() for word in pair]
+    assert main(["import-checkpoint", str(source), "--out", str(out), *words_of]) == 2
     error = capsys.readouterr().err
     assert words in error and error.count("\n") == 1 and not out.exists()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "nomad.pth"
+    torch.save(published_state("nomad"), file)
+    with pytest.raises(ValueError, match="cannot be written"):
+        import_checkpoint(file, "nomad", 0.25, file / "out")
 
 
 def test_folders_that_are_not_ours_are_refused(tmp_path: Path) -> None:

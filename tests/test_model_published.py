@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -11,12 +12,22 @@ import pytest
 import torch
 from published_weights import golden, noise, published_state
 
+from nav_foundation.model.published.efficientnet import EfficientNetB0
 from nav_foundation.model.published.load import build, load_strictly
 from nav_foundation.model.published.nomad import NoMaD, waypoints_of
 from nav_foundation.model.published.vint import ViNT
 from nav_foundation.preprocessing import CropAndShrink
 
 AGREEMENT = 1e-3
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Several threads on a busy machine wait for each other far longer than they compute."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +42,17 @@ def nomad() -> NoMaD:
     network = NoMaD()
     load_strictly(network, published_state("nomad"), "nomad", "nomad.pth")
     return network.eval()
+
+
+def test_the_encoder_is_timms_where_their_padding_agrees() -> None:
+    import timm
+
+    ours, theirs = EfficientNetB0(3).eval(), timm.create_model("tf_efficientnet_b0", num_classes=0).eval()
+    ours.load_state_dict(dict(zip(ours.state_dict(), theirs.state_dict().values(), strict=True)))
+    even, odd = torch.randn(1, 3, 96, 96), torch.randn(1, 3, 64, 85)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(even), theirs(even))
+        assert not torch.allclose(ours(odd), theirs(odd), rtol=0.1)
 
 
 def agrees(ours: torch.Tensor, theirs: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,15 @@ from policies.published import PublishedPolicy, with_yaw
 
 SPACING = 0.4  # m
 ROBOT = load_robot("turtlebot")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Several threads on a busy machine wait for each other far longer than they compute."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +86,11 @@ def test_before_there_is_a_past_the_first_frame_stands_for_it(policies: dict[Kin
 def test_episodes_repeat_from_their_seed(policies: dict[Kind, PublishedPolicy], kind: Kind) -> None:
     def drive(seed: int) -> list[np.ndarray]:
         policies[kind].reset(ROBOT, GOAL, seed)
-        return [policies[kind].plan(observation(i, i / 5), GOAL).waypoints for i in range(3)]
+        return [policies[kind].plan(observation(i, i / 5), GOAL).waypoints for i in range(2)]
 
-    np.testing.assert_array_equal(drive(1), drive(1))
+    np.testing.assert_array_equal(once := drive(1), drive(1))
     if kind == "nomad":
-        assert not np.allclose(drive(1), drive(2))
+        assert not np.allclose(once, drive(2))
 
 
 def test_exploring_has_no_distance_and_several_ways(policies: dict[Kind, PublishedPolicy]) -> None:
@@ -118,6 +128,15 @@ def test_arrival_follows_the_distance(
     monkeypatch.setattr(policy.network, "decode", lambda tokens: answer)
     policy.reset(ROBOT, GOAL, seed=0)
     assert least <= policy.plan(observation(0, 0.0), GOAL).arrival <= most
+
+
+def test_a_clock_that_is_set_back_begins_anew(policies: dict[Kind, PublishedPolicy]) -> None:
+    policy = policies["vint"]
+    policy.reset(ROBOT, GOAL, seed=0)
+    fresh = policy.plan(observation(0, 5.0), GOAL)
+    policy.plan(observation(1, 100.0), GOAL)
+    again = policy.plan(observation(0, 5.0), GOAL)
+    np.testing.assert_allclose(again.waypoints, fresh.waypoints, atol=1e-6)
 
 
 def test_yaw_follows_the_way() -> None:

@@ -208,6 +208,7 @@ _ALLOWED: dict[str, _Names] = {
 _TORCH: dict[str, _Names] = {
     "torch._utils": {
         "_rebuild_tensor": _Tensor, "_rebuild_tensor_v2": _Tensor, "_rebuild_parameter": lambda tensor, *_: tensor,
+        "_rebuild_parameter_with_state": lambda tensor, *_: tensor,
     },
     "torch": {"Size": list, "device": lambda *args: ":".join(map(str, args))},
 }

@@ -36,7 +36,11 @@ def _import_checkpoint(options: argparse.Namespace) -> None:
     if options.json is not None:
         import json
 
-        options.json.write_text(json.dumps({"out": str(options.out), **to_mapping(config)}, indent=2) + "\n")
+        text = json.dumps({"out": str(options.out), **to_mapping(config)}, indent=2) + "\n"
+        try:
+            options.json.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise ValueError(f"{options.json} cannot be written: {error.strerror or error}") from None
 
 
 def _metres(text: str) -> float:

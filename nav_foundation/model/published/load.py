@@ -38,17 +38,23 @@ def config_of(kind: Kind, metric_spacing: float, provenance: Provenance) -> Publ
 
 def import_checkpoint(file: Path, kind: Kind, metric_spacing: float, out: Path) -> PublishedConfig:
     """Write a published .pth as `out`/model.safetensors and config.json; nothing that the file holds is run."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     config = config_of(kind, metric_spacing, Provenance(file.name, _sha256(file), nav_foundation.__version__))
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out.exists():
         raise ValueError(f"{out} is there already: give another --out")
     tensors = {name: _tensor(array) for name, array in state_dict_of(load_torch(file, shells=True), file).items()}
     network = build(kind)
     load_strictly(network, tensors, kind, str(file))
-    out.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, out / WEIGHTS)
-    (out / CONFIG).write_text(json.dumps(to_mapping(config), indent=2) + "\n", encoding="utf-8")
+    part = out.with_name(f".{out.name}.part")  # no folder of that name is ever half written
+    try:
+        part.mkdir(parents=True, exist_ok=True)
+        save_file(network.state_dict(), part / WEIGHTS)
+        (part / CONFIG).write_text(json.dumps(to_mapping(config), indent=2) + "\n", encoding="utf-8")
+        part.rename(out)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{out} cannot be written: {' '.join(str(error).split())}") from None
     return config
 
 
