@@ -53,7 +53,7 @@ class PublishedPolicy:
 
     def reset(self, robot: RobotSpec, goal: Goal, seed: int, tour: Tour | None = None) -> None:
         task = "image-goal" if isinstance(goal, ImageGoal) else "explore" if isinstance(goal, Explore) else None
-        check_task(self.config.architecture, task or type(goal).__name__)
+        check_task(self.config.kind, task or type(goal).__name__)
         self._seed = int(seed)
         self._max_speed = robot.max_speed
         self._step_ns = round(1e9 * self.config.metric_spacing / robot.cruise_speed)

@@ -31,7 +31,7 @@ def _import_checkpoint(options: argparse.Namespace) -> None:
     from nav_foundation.model.published.load import import_checkpoint
 
     config = import_checkpoint(options.file, options.kind, options.metric_spacing, options.out)
-    origin = f"{config.architecture} from {config.provenance.file}, {config.metric_spacing:g} m to a step"
+    origin = f"{config.kind} from {config.provenance.file}, {config.metric_spacing:g} m to a step"
     print(f"{options.out}: {origin}")
     if options.json is not None:
         import json

@@ -110,7 +110,7 @@ def check_policy(name: str, task: str | None) -> None:
         if is_published(Path(name)):
             config = read_config(Path(name))
             if task is not None:
-                check_task(config.architecture, task)
+                check_task(config.kind, task)
             return
         if Path(name).exists():
             raise ValueError(f"policy {name} is not a checkpoint this version can read: use {', '.join(POLICIES)}")

@@ -27,7 +27,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class PublishedConfig:
-    architecture: Kind
+    kind: Kind
     metric_spacing: float  # m that one of its steps stands for
     context: int  # past frames beside the current one
     horizon: int  # waypoints
@@ -62,4 +62,4 @@ def check_task(kind: Kind, task: str) -> None:
 
 def is_published(folder: Path) -> bool:
     """Whether a folder holds imported weights rather than a model of ours or something else."""
-    return (folder / CONFIG).is_file() and load_mapping(folder / CONFIG).get("architecture") in KINDS
+    return (folder / CONFIG).is_file() and load_mapping(folder / CONFIG).get("kind") in KINDS

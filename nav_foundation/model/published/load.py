@@ -64,14 +64,14 @@ def load_published(folder: Path) -> tuple[ViNT | NoMaD, PublishedConfig]:
     from safetensors.torch import load_file
 
     config = read_config(folder)
-    if config != config_of(config.architecture, config.metric_spacing, config.provenance):
-        raise ValueError(f"{folder / CONFIG} does not describe the published {config.architecture}: import it again")
+    if config != config_of(config.kind, config.metric_spacing, config.provenance):
+        raise ValueError(f"{folder / CONFIG} does not describe the published {config.kind}: import it again")
     try:
         tensors = load_file(folder / WEIGHTS)
     except (OSError, SafetensorError) as error:
         raise ValueError(f"{folder / WEIGHTS} cannot be read: {' '.join(str(error).split())}") from None
-    network = build(config.architecture)
-    load_strictly(network, tensors, config.architecture, str(folder / WEIGHTS))
+    network = build(config.kind)
+    load_strictly(network, tensors, config.kind, str(folder / WEIGHTS))
     return network.eval(), config
 
 
