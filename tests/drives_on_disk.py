@@ -22,7 +22,8 @@ def depth_picture(rng: np.random.Generator) -> bytes:
 
 
 def made_up_drive(
-    seed: int, frames: int = 12, *, depth: bool = False, labels: bool = False, lossless: bool = False
+    seed: int, frames: int = 12, *, depth: bool = False, labels: bool = False, lossless: bool = False,
+    size: tuple[int, int] = (24, 32),
 ) -> EpisodeData:
     """A drive at about 5 Hz with a clock that trembles."""
     rng = np.random.default_rng(seed)
@@ -30,7 +31,7 @@ def made_up_drive(
     stamps = START_NS + np.arange(frames) * 200_000_000 + rng.integers(-9_000_000, 9_000_000, frames)
     poses = np.cumsum(rng.normal(0.0, 0.05, (frames, 3)), axis=0)
     return EpisodeData(
-        images=[encode(picture(rng)) for _ in range(frames)], stamps_ns=stamps.astype(np.int64), poses=poses,
+        images=[encode(picture(rng, *size)) for _ in range(frames)], stamps_ns=stamps.astype(np.int64), poses=poses,
         actions=rng.normal(0.0, 0.3, (frames, 2)),
         depth=[depth_picture(rng) for _ in range(frames)] if depth else None,
         labels=Labels(poses + 1.0, rng.normal(size=(frames, 8, 3)), rng.uniform(0, 9, frames)) if labels else None,

@@ -41,7 +41,7 @@ class ModelConfig:
 
 PRESETS = {
     "tiny": ModelConfig(
-        backbone="mobilenetv3_small_050", view=CanonicalView(64, 48), width=32, heads=2, prefix_layers=1,
+        backbone="test_convnext", view=CanonicalView(64, 48), width=32, heads=2, prefix_layers=1,
         decoder_layers=1, text_layers=1, flow_width=32,
     ),
     "nano": ModelConfig(),

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import cv2
 import numpy as np
-import torch
-from torch import Tensor
 
 from nav_foundation.training.clips import Clip
 from nav_foundation.types import ROUTE_COMMANDS
@@ -39,15 +38,13 @@ def _mirrored_words(text: str) -> str:
     return _SIDE.sub(swapped, text)
 
 
-def relit(pictures: Tensor, generator: torch.Generator, strength: float = 1.0) -> Tensor:
-    """Pictures [N, 3, h, w] in 0..1 under other light: gain, gamma, tint and noise, drawn for each picture alone."""
-    n = len(pictures)
-
-    def drawn(*shape: int) -> Tensor:
-        return strength * torch.randn(n, *shape, generator=generator).to(pictures.device)
-
-    gain, gamma = torch.exp(0.2 * drawn(1, 1, 1)), torch.exp(0.15 * drawn(1, 1, 1))
-    tint = torch.exp(0.06 * drawn(3, 1, 1))
-    lit = (pictures.clamp(min=1e-4) ** gamma) * gain * tint
-    noise = 0.02 * drawn(1, 1, 1).abs() * torch.randn(pictures.shape, generator=generator).to(pictures.device)
-    return (lit + noise).clamp(0, 1)
+def relit(pictures: np.ndarray, rng: np.random.Generator, strength: float = 1.0) -> np.ndarray:
+    """Pictures [N, h, w, 3] uint8 under other light: gain, gamma and tint, drawn for each picture alone."""
+    levels = np.arange(256) / 255.0
+    out = np.empty_like(pictures)
+    for picture, lit in zip(pictures, out):
+        gain, gamma = np.exp(strength * rng.normal(0.0, 0.2)), np.exp(strength * rng.normal(0.0, 0.15))
+        tint = np.exp(strength * rng.normal(0.0, 0.06, 3))
+        table = np.clip(255.0 * levels[:, None] ** gamma * gain * tint, 0, 255).round().astype(np.uint8)
+        cv2.LUT(picture, table[None], dst=lit)
+    return out

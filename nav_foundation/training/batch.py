@@ -45,13 +45,15 @@ class Batch:
     measured: Tensor  # [B, Q] weights
     arrived: Tensor  # [B, Q]
     judged: Tensor  # [B, Q] weights
+    noise: Tensor  # [B, Q, H, 4] for the flow
+    time: Tensor  # [B, Q] 0..1
 
     def to(self, device: torch.device) -> Batch:
         return Batch(*(getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)))
 
 
 def collate(clips: Sequence[Clip], config: ModelConfig) -> Batch:
-    """One batch. Each clip also gets a picture of another scene as a goal, if the batch has one."""
+    """One batch. Each clip also gets its partner's picture as a goal, if that is of another scene."""
     counts = np.array([len(clip.pictures) for clip in clips])
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     count, past = len(clips), config.history
@@ -75,18 +77,17 @@ def collate(clips: Sequence[Clip], config: ModelConfig) -> Batch:
         past_seen=torch.from_numpy(np.stack([clip.past for clip in clips])),
         motion=torch.from_numpy(np.stack([clip.motion for clip in clips])),
         body=torch.from_numpy(np.stack([clip.body for clip in clips])),
+        noise=torch.from_numpy(np.stack([clip.noise for clip in clips])),
+        time=torch.from_numpy(np.stack([clip.time for clip in clips])),
         text=text[: len(words)], text_seen=text_seen[: len(words)], unreachable=torch.from_numpy(unreachable),
         **{name: torch.from_numpy(values) for name, values in rows.items()},
     )
 
 
 def _elsewhere(clips: Sequence[Clip], number: int) -> int | None:
-    """The next clip whose scene is another one; pictures of the same house may be near after all."""
-    for step in range(1, len(clips)):
-        other = (number + step) % len(clips)
-        if clips[other].scene != clips[number].scene:
-            return other
-    return None
+    """The partner of a clip: 0 and 1, 2 and 3 ... None in the same scene, where its picture may be near after all."""
+    partner = number ^ 1  # the same one however many processes share a batch
+    return partner if partner < len(clips) and clips[partner].scene != clips[number].scene else None
 
 
 def as_input(pictures: Tensor) -> Tensor:

@@ -26,6 +26,8 @@ class Clip:
     body: np.ndarray  # [BODY] float32
     scene: str  # where, so that pictures of other places can be told
     pairs: Pairs
+    noise: np.ndarray  # [Q + 1, H, 4] float32 and
+    time: np.ndarray  # [Q + 1] float32 0..1, for the flow; drawn here, so that a batch is a function of its clips
 
 
 class ClipMaker:
@@ -50,7 +52,9 @@ class ClipMaker:
         first = 1 + len(past)
         pairs = pairs_of(drive, frame, ahead, first, first + len(ahead) if own is not None else None, self._rules, rng)
         body = np.asarray(body_of(drive.robot), np.float32)
-        return Clip(np.stack(pictures), seen, drive.motion(frame, past), body, drive.info.scene, pairs)
+        noise = rng.standard_normal((len(pairs.kind) + 1, *pairs.waypoints.shape[1:]), dtype=np.float32)
+        time = rng.random(len(noise), dtype=np.float32)
+        return Clip(np.stack(pictures), seen, drive.motion(frame, past), body, drive.info.scene, pairs, noise, time)
 
     def _load(self, episode: int) -> Drive:
         info = self._dataset.info(episode)

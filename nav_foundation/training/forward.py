@@ -20,17 +20,19 @@ from nav_foundation.training.losses import (
     waypoint_loss,
 )
 
+PARTS = {"waypoints": 2.0, "flow": 1.0, "distance": 0.3, "arrival": 1.0}  # and what each counts in the sum
+
 
 class Losses(NamedTuple):
-    waypoints: Tensor
-    flow: Tensor
-    distance: Tensor
-    arrival: Tensor
+    """Each part as a sum over goals, and the weights that it was summed with: what is not known has weight 0."""
 
-    @property
-    def total(self) -> Tensor:
-        """Each part is about 1 when nothing is known and tells as much as another."""
-        return 2.0 * self.waypoints + self.flow + 0.3 * self.distance + self.arrival
+    sums: Tensor  # [4] in the order of PARTS
+    weights: Tensor  # [4]
+
+    def total(self, weights: Tensor | None = None) -> Tensor:
+        """The loss; `weights` [4] are those of all processes together, where there are several."""
+        counts = torch.tensor(list(PARTS.values()), device=self.sums.device)
+        return (counts * self.sums / (self.weights if weights is None else weights).clamp(min=1e-6)).sum()
 
 
 def readouts_of(model: NavigationModel, batch: Batch, pictures: Tensor) -> Readouts:
@@ -71,17 +73,20 @@ def goal_tokens(model: NavigationModel, batch: Batch, frame_tokens: Tensor) -> G
     return GoalTokens(tokens.unflatten(0, shape), seen.unflatten(0, shape))
 
 
-def losses_of(model: NavigationModel, batch: Batch, readouts: Readouts, generator: torch.Generator) -> Losses:
+def losses_of(model: NavigationModel, batch: Batch, readouts: Readouts) -> Losses:
     heads = model.heads
-    plans, weights = batch.waypoints.flatten(0, 1), batch.drives.flatten()
-    noise = torch.randn(plans.shape, generator=generator).to(plans)
-    time = torch.rand(len(plans), generator=generator).to(plans)
-    noisy, slopes = flow_pair(plans, noise, time)
+    time = batch.time.flatten()
+    noisy, slopes = flow_pair(batch.waypoints.flatten(0, 1), batch.noise.flatten(0, 1), time)
     edges = torch.as_tensor(heads.edges)
+    flow = flow_loss(heads.flow(noisy, time, readouts.plan.flatten(0, 1)), slopes)
+    targets = distance_targets(batch.distance, batch.unreachable, edges)
+    parts = (
+        (waypoint_loss(heads.regressed(readouts.plan), batch.waypoints), batch.drives),
+        (flow.view_as(batch.drives), batch.drives),
+        (distance_loss(heads.distance(readouts.value), targets), batch.measured),
+        (arrival_loss(heads.arrival(readouts.value).squeeze(-1), batch.arrived), batch.judged),
+    )
     return Losses(
-        waypoint_loss(heads.regressed(readouts.plan), batch.waypoints, batch.drives),
-        flow_loss(heads.flow(noisy, time, readouts.plan.flatten(0, 1)), slopes, weights),
-        distance_loss(
-            heads.distance(readouts.value), distance_targets(batch.distance, batch.unreachable, edges), batch.measured),
-        arrival_loss(heads.arrival(readouts.value).squeeze(-1), batch.arrived, batch.judged),
+        torch.stack([(values * weights).sum() for values, weights in parts]),
+        torch.stack([weights.sum() for _, weights in parts]),
     )

@@ -1,4 +1,4 @@
-"""Losses as pure functions. A weight says how much of each goal is known; what is not known teaches nothing."""
+"""Losses of each goal, as pure functions. How they are weighed is told in forward.py."""
 
 from __future__ import annotations
 
@@ -7,14 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
-    """The mean of values [...] by weights [...]; 0 where all weights are 0."""
-    return (values * weights).sum() / weights.sum().clamp(min=1e-6)
-
-
-def waypoint_loss(predicted: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
-    """Mean absolute error of plans [..., H, 4] in the units of units.to_network."""
-    return weighted_mean((predicted - wanted).abs().mean(dim=(-2, -1)), weights)
+def waypoint_loss(predicted: Tensor, wanted: Tensor) -> Tensor:
+    """[...] mean absolute error of plans [..., H, 4] in the units of units.to_network."""
+    return (predicted - wanted).abs().mean(dim=(-2, -1))
 
 
 def flow_pair(plans: Tensor, noise: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
@@ -23,9 +18,9 @@ def flow_pair(plans: Tensor, noise: Tensor, time: Tensor) -> tuple[Tensor, Tenso
     return (1 - t) * plans + t * noise, noise - plans
 
 
-def flow_loss(slopes: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
-    """Mean square error of slopes [N, H, 4] by weights [N]."""
-    return weighted_mean((slopes - wanted).square().mean(dim=(-2, -1)), weights)
+def flow_loss(slopes: Tensor, wanted: Tensor) -> Tensor:
+    """[N] mean square error of slopes [N, H, 4]."""
+    return (slopes - wanted).square().mean(dim=(-2, -1))
 
 
 def distance_targets(distance: Tensor, unreachable: Tensor, edges: Tensor) -> Tensor:
@@ -41,10 +36,10 @@ def distance_targets(distance: Tensor, unreachable: Tensor, edges: Tensor) -> Te
     return torch.where(far[..., None], F.one_hot(torch.tensor(len(edges)), len(edges) + 1).to(targets), targets)
 
 
-def distance_loss(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """Cross-entropy of bins [..., K + 1]."""
-    return weighted_mean(-(targets * logits.log_softmax(dim=-1)).sum(dim=-1), weights)
+def distance_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """[...] cross-entropy of bins [..., K + 1]."""
+    return -(targets * logits.log_softmax(dim=-1)).sum(dim=-1)
 
 
-def arrival_loss(logits: Tensor, arrived: Tensor, weights: Tensor) -> Tensor:
-    return weighted_mean(F.binary_cross_entropy_with_logits(logits, arrived, reduction="none"), weights)
+def arrival_loss(logits: Tensor, arrived: Tensor) -> Tensor:
+    return F.binary_cross_entropy_with_logits(logits, arrived, reduction="none")

@@ -1,0 +1,84 @@
+"""Samples by number: the n-th one is the same whoever asks for it, so any number of workers and processes agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from nav_foundation.data.dataset import EpisodeDataset
+from nav_foundation.data.mixture import Epoch, Mixture
+from nav_foundation.model.config import ModelConfig
+from nav_foundation.robot import RobotSpec
+from nav_foundation.training.augment import mirrored, relit
+from nav_foundation.training.batch import Batch, collate
+from nav_foundation.training.clips import Clip, ClipMaker
+from nav_foundation.training.pairs import ClipRules
+
+
+@dataclass(frozen=True)
+class Samples(Dataset[Clip]):
+    """Clips of a mixture, without end: after an epoch comes the next one. Crosses to other processes as it is here."""
+
+    data: tuple[str, ...]  # datasets
+    weights: tuple[float, ...]  # shares of the samples; empty = every frame counts the same
+    config: ModelConfig
+    rules: ClipRules
+    seed: int
+    light: float = 1.0  # strength of other light
+    flips: bool = True
+    robot: RobotSpec | None = None  # of drives that do not tell theirs
+
+    def __getitem__(self, number: int) -> Clip:
+        mixture, makers = _opened(self)
+        epoch, index = divmod(number, len(mixture))
+        sample = _epoch(self, epoch)[index]
+        rng = np.random.default_rng([self.seed, number])
+        clip = makers[sample.dataset](sample.episode, sample.frame, rng)
+        if self.flips and rng.random() < 0.5:
+            clip = mirrored(clip)
+        return replace(clip, pictures=relit(clip.pictures, rng, self.light)) if self.light else clip
+
+
+@lru_cache(maxsize=4)
+def _opened(samples: Samples) -> tuple[Mixture, list[ClipMaker]]:
+    """Once in each process."""
+    mixture = Mixture([EpisodeDataset(folder) for folder in samples.data], samples.weights or None)
+    return mixture, [ClipMaker(d, samples.config, samples.rules, samples.robot) for d in mixture.datasets]
+
+
+@lru_cache(maxsize=4)
+def _epoch(samples: Samples, number: int) -> Epoch:
+    return _opened(samples)[0].epoch(samples.seed, number)
+
+
+def numbers_of(step: int, batch: int, rank: int = 0, ranks: int = 1) -> list[int]:
+    """The samples of a training step that one of several processes computes."""
+    share = batch // ranks
+    first = step * batch + rank * share
+    return list(range(first, first + share))
+
+
+def loader(
+    samples: Samples, steps: Sequence[int], batch: int, workers: int, rank: int = 0, ranks: int = 1
+) -> Iterator[Batch]:
+    """The batches of some steps, in order, made by `workers` processes (0 = this one)."""
+    loading: DataLoader[Clip] = DataLoader(
+        samples, batch_sampler=[numbers_of(step, batch, rank, ranks) for step in steps], num_workers=workers,
+        collate_fn=partial(collate, config=samples.config), prefetch_factor=4 if workers else None,
+        worker_init_fn=_quiet if workers else None,
+        multiprocessing_context="spawn" if workers else None,  # threads of libraries do not survive a fork
+    )
+    return iter(loading)
+
+
+def _quiet(_: int) -> None:
+    """Workers use one thread each: they are the parallelism."""
+    import cv2
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)

@@ -1,0 +1,47 @@
+"""What a training is told. Everything that decides the weights is here and goes into the checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from nav_foundation.training.pairs import ClipRules
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    data: tuple[str, ...]  # datasets
+    weights: tuple[float, ...] = ()  # shares of the samples; empty = every frame counts the same
+    validation: tuple[str, ...] = ()  # datasets of other scenes
+    model: str = "nano"  # a preset, where nothing is gone on from
+    steps: int = 20_000
+    batch: int = 16  # clips, over all processes
+    rate: float = 1e-3  # highest learning rate
+    warmup: int = 300  # steps
+    decay: float = 0.05  # of weights
+    clip: float = 1.0  # norm of gradients
+    average: float = 0.999  # of weights, over steps
+    light: float = 1.0  # strength of other light
+    flips: bool = True
+    precision: Literal["no", "bf16"] = "no"
+    seed: int = 0
+    workers: int = 1
+    save_every: int = 500  # steps
+    validate_every: int = 2000
+    validation_batches: int = 20
+    rules: ClipRules = field(default_factory=ClipRules)
+
+    def __post_init__(self) -> None:
+        if not self.data:
+            raise ValueError("training needs data: name at least one dataset")
+        for name in ("steps", "batch", "save_every", "validate_every", "validation_batches"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"training {name} is {getattr(self, name)}: give 1 or more")
+        if self.batch % 2:
+            raise ValueError(f"training batch is {self.batch}: give an even number, clips lend each other pictures")
+        for name in ("rate", "clip"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"training {name} is {getattr(self, name)}: give a number above 0")
+        for name in ("warmup", "workers", "seed", "decay", "light"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"training {name} is {getattr(self, name)}: give 0 or more")

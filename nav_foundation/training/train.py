@@ -1,0 +1,214 @@
+"""Training: the same command on a CPU, a GPU or many. Kill it anywhere, and `resume` goes on to the same bits."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+from tqdm import tqdm
+
+from nav_foundation.config import to_mapping
+from nav_foundation.model.checkpoint import from_pretrained, save_pretrained
+from nav_foundation.model.config import ModelConfig, preset
+from nav_foundation.model.network import NavigationModel
+from nav_foundation.training.batch import Batch
+from nav_foundation.training.forward import PARTS, Losses, losses_of, readouts_of
+from nav_foundation.training.samples import Samples, loader
+from nav_foundation.training.settings import TrainSettings
+from nav_foundation.training.state import Average, State
+
+STATE, MODEL, DIVERGED = "state.pt", "model", "diverged.pt"
+_WILD = 20.0  # times the usual loss at which training has diverged
+_USUAL = 0.98  # how slowly the usual loss follows
+
+
+class Objective(nn.Module):
+    """The network with its losses: one forward, so that gradients of several processes are averaged as they should."""
+
+    def __init__(self, model: NavigationModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Batch) -> Losses:
+        pictures = batch.pictures.float() / 255.0
+        return losses_of(self.model, batch, readouts_of(self.model, batch, pictures))
+
+
+@dataclass(frozen=True)
+class Trained:
+    folder: Path  # of the checkpoint
+    steps: int
+    losses: dict[str, float]  # on the validation data, or the training data where there is none
+    pairs_per_second: float
+
+
+def train(
+    settings: TrainSettings, out: Path, *, resume: bool = False, begin_with: Path | None = None,
+    minutes: float = math.inf, progress: bool = True,
+) -> Trained:
+    """Train into `out`: `model/` is the averaged network, `state.pt` what `resume` needs, `logs/` for TensorBoard.
+
+    After `minutes` it stops, to be gone on with by `resume`.
+    """
+    if (out / STATE).exists() and not resume:
+        raise ValueError(f"{out} holds a training already: add --resume to go on with it, or name another folder")
+    accelerator = Accelerator(mixed_precision=settings.precision, cpu=not torch.cuda.is_available())
+    if settings.batch % (2 * accelerator.num_processes):
+        raise ValueError(f"training batch is {settings.batch}: give a multiple of {2 * accelerator.num_processes}")
+    torch.manual_seed(settings.seed)
+    model = NavigationModel(preset(settings.model)) if begin_with is None else from_pretrained(begin_with)
+    state = State(model, Average(model, settings.average), _optimiser(model, settings))
+    if resume and (out / STATE).exists():
+        state.load(out / STATE)
+    run = _Run(settings, out, accelerator, state, model.config)
+    return run(minutes, progress)
+
+
+class _Run:
+    """One training, from its state's step to the last one."""
+
+    def __init__(
+        self, settings: TrainSettings, out: Path, accelerator: Accelerator, state: State, config: ModelConfig
+    ) -> None:
+        self._settings, self._out, self._accelerator, self._state = settings, out, accelerator, state
+        self._config = config
+        state.average.model.to(accelerator.device)
+        objective = Objective(state.model)  # type: ignore[arg-type]
+        self._objective, self._optimiser = accelerator.prepare(objective, state.optimiser)
+        self._samples = _samples(settings.data, settings, config, training=True)
+        self._usual = math.nan
+        self._log = _Log(out / "logs") if accelerator.is_main_process else None
+
+    def __call__(self, minutes: float, progress: bool) -> Trained:
+        settings, state, accelerator = self._settings, self._state, self._accelerator
+        begun, first = time.perf_counter(), state.step
+        steps = range(state.step, settings.steps)
+        batches = loader(self._samples, steps, settings.batch, settings.workers,
+                         accelerator.process_index, accelerator.num_processes)
+        bar = tqdm(steps, initial=first, total=settings.steps, unit="step", dynamic_ncols=True, desc="training",
+                   disable=not (progress and accelerator.is_main_process) or None)
+        parts, pairs = dict.fromkeys(PARTS, math.nan), 0
+        for step in bar:
+            batch = next(batches).to(accelerator.device)
+            pairs += batch.kind.numel() * accelerator.num_processes
+            parts = self._step(batch, step)
+            bar.set_postfix_str(" ".join(f"{name} {value:.3f}" for name, value in parts.items()), refresh=False)
+            last = state.step == settings.steps or time.perf_counter() - begun > 60 * minutes
+            if state.step % settings.validate_every == 0 or last:
+                parts = self._validate() or parts
+            if state.step % settings.save_every == 0 or last:
+                self._save(parts)
+            if last:
+                break
+        rate = pairs / max(time.perf_counter() - begun, 1e-9)
+        return Trained(self._out / MODEL, state.step, parts, rate)
+
+    def _step(self, batch: Batch, step: int) -> dict[str, float]:
+        settings, accelerator = self._settings, self._accelerator
+        for group in self._optimiser.param_groups:
+            group["lr"] = settings.rate * schedule(step, settings)
+        with accelerator.autocast():
+            losses = self._objective(batch)
+        together = accelerator.reduce(losses.weights.detach(), "sum")
+        # Gradients are averaged over processes; times their number, the loss is that of the whole batch.
+        loss = losses.total(together) * accelerator.num_processes
+        sums = accelerator.reduce(losses.sums.detach(), "sum")
+        values = (sums / together.clamp(min=1e-6)).tolist()
+        total = sum(count * value for count, value in zip(PARTS.values(), values))
+        self._stop_if_wild(total, batch, step)
+        accelerator.backward(loss)
+        norm = accelerator.clip_grad_norm_(self._objective.parameters(), settings.clip)
+        self._optimiser.step()
+        self._optimiser.zero_grad(set_to_none=True)
+        self._state.average.update(accelerator.unwrap_model(self._objective).model)
+        self._state.step = step + 1
+        parts = dict(zip(PARTS, values))
+        if self._log is not None:
+            self._log.add(step, {f"train/{name}": value for name, value in parts.items()} | {"gradient": float(norm)})
+        return parts
+
+    def _stop_if_wild(self, total: float, batch: Batch, step: int) -> None:
+        """A loss that is no number or far beyond the usual ends the training, with the batch kept for a look at it."""
+        if math.isfinite(total) and not total > _WILD * self._usual:
+            self._usual = total if math.isnan(self._usual) else _USUAL * self._usual + (1 - _USUAL) * total
+            return
+        path = self._out / DIVERGED
+        if self._accelerator.is_main_process:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.save({name: getattr(batch, name).cpu() for name in batch.__dataclass_fields__}, path)
+        raise ValueError(
+            f"the loss became {total:.3g} at step {step} (usual: {self._usual:.3g}): the batch is in {path}; lower the "
+            "learning rate, or look at the data, and go on with --resume"
+        )
+
+    @torch.no_grad()
+    def _validate(self) -> dict[str, float]:
+        """The averaged network's losses on other scenes; nothing where none are given."""
+        settings, accelerator = self._settings, self._accelerator
+        if not settings.validation:
+            return {}
+        samples = _samples(settings.validation, settings, self._config, training=False)
+        objective = Objective(self._state.average.model)  # type: ignore[arg-type]
+        sums = torch.zeros(2, len(PARTS), device=accelerator.device)
+        for batch in loader(samples, range(settings.validation_batches), settings.batch, 0,
+                            accelerator.process_index, accelerator.num_processes):
+            losses = objective(batch.to(accelerator.device))
+            sums += torch.stack([losses.sums, losses.weights])
+        sums = accelerator.reduce(sums, "sum")
+        values = dict(zip(PARTS, (sums[0] / sums[1].clamp(min=1e-6)).tolist()))
+        if self._log is not None:
+            self._log.add(self._state.step, {f"validation/{name}": value for name, value in values.items()})
+        return values
+
+    def _save(self, parts: dict[str, float]) -> None:
+        if not self._accelerator.is_main_process:
+            return
+        average = self._state.average.model
+        assert isinstance(average, NavigationModel)
+        save_pretrained(average, self._out / MODEL, {
+            "settings": to_mapping(self._settings), "steps": self._state.step, "losses": parts,
+        })
+        self._state.save(self._out / STATE)
+
+
+def schedule(step: int, settings: TrainSettings) -> float:
+    """Share of the highest learning rate: a linear start, then half a cosine down to a hundredth."""
+    if step < settings.warmup:
+        return (step + 1) / settings.warmup
+    done = (step - settings.warmup) / max(settings.steps - settings.warmup, 1)
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+
+def _optimiser(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
+    """AdamW; weights of one dimension (norms, biases) and tables are not decayed."""
+    matrices = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim <= 1]
+    groups: list[dict[str, Any]] = [{"params": matrices, "weight_decay": settings.decay},
+                                    {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=settings.rate, betas=(0.9, 0.98))
+
+
+def _samples(data: tuple[str, ...], settings: TrainSettings, config: ModelConfig, *, training: bool) -> Samples:
+    return Samples(
+        data, settings.weights if training else (), config, settings.rules, settings.seed if training else 1,
+        light=settings.light if training else 0.0, flips=settings.flips and training,
+    )
+
+
+class _Log:
+    """Curves for TensorBoard."""
+
+    def __init__(self, folder: Path) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer: Any = SummaryWriter(str(folder))
+
+    def add(self, step: int, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
