@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +82,14 @@ def write_json(path: Path, data: Any) -> None:
     replace_file(path, lambda draft: draft.write_text(json.dumps(data, indent=4) + "\n", encoding="utf-8"))
 
 
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file."""
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
+
+
 def read_info(folder: Path) -> dict[str, Any]:
     """`meta/info.json`, checked to be of this version."""
     path = folder / INFO
@@ -96,4 +105,31 @@ def read_info(folder: Path) -> dict[str, Any]:
             f"{folder} is a dataset of version {version}, and {VERSION} is read here: "
             "convert it with nav-foundation data import lerobot"
         )
+    if fault := _fault_of(info):
+        raise DataError(f"{path} is broken: {fault}")
     return dict(info)
+
+
+def _fault_of(info: dict[str, Any]) -> str:
+    """What makes an `info.json` useless, in words; empty where nothing does."""
+    for name in ("total_episodes", "total_frames"):
+        if type(info.get(name)) is not int or info[name] < 0:
+            return f"{name} is no count"
+    fps, features = info.get("fps"), info.get("features")
+    if isinstance(fps, bool) or not isinstance(fps, (int, float)) or not 0 < fps < math.inf:
+        return "fps is no rate"
+    if not isinstance(features, dict) or not all(map(_is_feature, features.values())):
+        return "its features are not described by dtype and shape"
+    for name in ("data_path", "video_path"):
+        try:
+            (info.get(name) or "").format(video_key="", chunk_index=0, file_index=0)
+        except (AttributeError, LookupError, TypeError, ValueError):
+            return f"{name} is no path of chunk_index and file_index"
+    return ""
+
+
+def _is_feature(feature: Any) -> bool:
+    if not isinstance(feature, dict) or not isinstance(feature.get("dtype"), str):
+        return False
+    shape = feature.get("shape")
+    return isinstance(shape, (list, tuple)) and all(type(size) is int and size >= 0 for size in shape)
