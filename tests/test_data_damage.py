@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from drives_on_disk import made_up_drive, told
 
 from nav_foundation.data.dataset import EpisodeDataset
 from nav_foundation.data.layout import INFO, NAVIGATION, STATS, TASKS
 from nav_foundation.data.schema import DataError, EpisodeData
 from nav_foundation.data.writer import DatasetWriter
-from tests.drives_on_disk import made_up_drive, told
 
 DATA, EPISODES = "data/chunk-000/file-000.parquet", "meta/episodes/chunk-000/file-000.parquet"
 
@@ -130,3 +134,45 @@ def test_a_description_cut_short_is_not_written_on(tmp_path: Path, whole: Path, 
     (folder / NAVIGATION).write_bytes(b"")
     with pytest.raises(DataError, match="has no line 1"):
         EpisodeDataset(folder).info(0)
+
+
+def _with_room_for(size: int) -> None:
+    """Files of this process can be no larger, which fails as a full disk does."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+@pytest.mark.parametrize("form", ["gnm", "mcap", "lerobot"])
+def test_a_full_disk_is_said_in_a_sentence(tmp_path: Path, whole: Path, form: str) -> None:
+    command = [sys.executable, "-m", "nav_foundation.cli", "data", "export", form, str(whole), "--out"]
+    done = subprocess.run(
+        [*command, str(tmp_path / "out")], capture_output=True, text=True, preexec_fn=lambda: _with_room_for(500),
+    )
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    assert "File too large" in done.stderr.splitlines()[-1]
+
+
+def test_a_writer_that_failed_is_closed_and_another_goes_on(
+    tmp_path: Path, drives: list[EpisodeData], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import nav_foundation.data.writer as module
+
+    def full(table: object, draft: Path, **_: object) -> None:
+        draft.write_bytes(b"some")
+        raise OSError(28, "No space left on device")
+
+    folder = tmp_path / "full"
+    with DatasetWriter(folder, 5.0) as writer:
+        writer.add(told(0), drives[0])
+        with monkeypatch.context() as patch:
+            patch.setattr(module.pq, "write_table", full)
+            with pytest.raises(DataError, match="cannot be written: No space left on device"):
+                writer.add(told(3), drives[1])
+        assert not list(folder.rglob("*.draft"))
+        with pytest.raises(DataError, match="is closed"):  # or what was half written would be there twice
+            writer.add(told(3), drives[1])
+    with DatasetWriter(folder, 5.0, resume=True) as writer:
+        assert writer.episodes == 1
+        writer.add(told(3), drives[1])
+    _read(folder, drives)
+    _grow(folder, drives)

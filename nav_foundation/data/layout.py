@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -70,12 +71,18 @@ def _numbers(dtype: str, count: int, names: list[str] | None = None) -> Feature:
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` make the file under another name and move it here whole: a reader sees the old or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.draft")
-    write(draft)
-    with open(draft, "rb") as file:
-        os.fsync(file.fileno())
-    os.replace(draft, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(draft)
+        with open(draft, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)  # a full disk needs the room
+        why = os.strerror(error.errno) if error.errno else " ".join(str(error).split())
+        raise DataError(f"{path} cannot be written: {why}") from None
 
 
 def write_json(path: Path, data: Any) -> None:

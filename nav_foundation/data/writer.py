@@ -94,8 +94,20 @@ class DatasetWriter:
         return int(self._info.get("total_episodes", 0))
 
     def add(self, info: EpisodeInfo, data: EpisodeData) -> int:
-        """Keep an episode and return its number. When this returns, the episode is on the disk."""
+        """Keep an episode and return its number. When this returns, the episode is on the disk.
+
+        After a failure to write it the writer is closed, as it may be half written; another one can `resume`.
+        """
+        if self._lock.closed:
+            raise DataError(f"the writer of {self.folder} is closed: open another one to go on")
         features = self._checked_features(data)
+        try:
+            return self._add(features, info, data)
+        except BaseException:
+            self.close()
+            raise
+
+    def _add(self, features: dict[str, Any], info: EpisodeInfo, data: EpisodeData) -> int:
         index, first = self.episodes, int(self._info.get("total_frames", 0))
         if new_task := info.task not in self._tasks:
             self._tasks = [*self._tasks, info.task]
