@@ -142,7 +142,10 @@ class EpisodeDataset:
         extra = [f"videos/{FRONT}/{name}" for name in ("chunk_index", "file_index", "from_timestamp")]
         names = [*_PLACE, *(extra if self.video else [])]
         try:
-            parts = [pq.read_table(path, columns=names, use_threads=False, page_checksum_verification=True) for path in paths]
+            parts = [
+                pq.read_table(path, columns=names, use_threads=False, page_checksum_verification=True)
+                for path in paths
+            ]
         except (OSError, KeyError, pa.ArrowException) as error:
             raise DataError(f"{self.folder}/meta/episodes is broken: {' '.join(str(error).split())}") from None
         table = pa.concat_tables(parts) if parts else pa.table({name: pa.array([], pa.int64()) for name in names})

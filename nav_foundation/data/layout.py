@@ -130,7 +130,7 @@ def _fault_of(info: dict[str, Any]) -> str:
     for name in ("data_path", "video_path"):
         try:
             (info.get(name) or "").format(video_key="", chunk_index=0, file_index=0)
-        except (AttributeError, LookupError, TypeError, ValueError):
+        except (AttributeError, LookupError, TypeError, ValueError):  # noqa: PERF203
             return f"{name} is no path of chunk_index and file_index"
     return ""
 

@@ -197,7 +197,8 @@ class DatasetWriter:
         flat = {f"stats/{name}/{key}": value.tolist() for name, of in stats.items() for key, value in of.items()}
         rows = [*self._rows, {**row, **flat, **{f"meta/episodes/{name}": value for name, value in place.items()}}]
         table = pa.Table.from_pylist(rows)
-        replace_file(self.folder / EPISODES_PATH.format(**place), lambda draft: pq.write_table(table, draft, write_page_checksum=True))
+        path = self.folder / EPISODES_PATH.format(**place)
+        replace_file(path, lambda draft: pq.write_table(table, draft, write_page_checksum=True))
         self._rows = rows
 
     def _write_info_of_episode(self, index: int, info: EpisodeInfo) -> None:
@@ -269,14 +270,14 @@ class DatasetWriter:
     def _last_rows(self) -> tuple[int, list[dict[str, Any]]]:
         """The number of the file of meta/episodes with the last complete episode, and its complete episodes."""
         for path in reversed(_files(self.folder, EPISODES_PATH)):
-            rows = [row for row in pq.read_table(path, page_checksum_verification=True).to_pylist() if row["episode_index"] < self.episodes]
+            rows = [row for row in _table(path).to_pylist() if row["episode_index"] < self.episodes]
             if rows and rows[-1]["episode_index"] == self.episodes - 1:
                 return _number(path), rows
         raise DataError(f"{self.folder}/meta/episodes does not tell of episode {self.episodes - 1}: a file is missing")
 
     def _load_shard(self) -> None:
         path = self.folder / DATA_PATH.format(**chunk_and_file(self._data_file))
-        table = pq.read_table(path, page_checksum_verification=True)
+        table = _table(path)
         numbers = table.column("episode_index").to_numpy()
         ends = np.flatnonzero(np.diff(numbers, append=-1)) + 1
         starts = np.concatenate([[0], ends[:-1]])
@@ -299,7 +300,7 @@ class DatasetWriter:
             try:
                 if not lines[episode].endswith(b"\n") or json.loads(lines[episode])["episode_index"] != episode:
                     raise ValueError
-            except (ValueError, LookupError, TypeError):
+            except (ValueError, LookupError, TypeError):  # noqa: PERF203
                 raise DataError(
                     f"{path} does not tell of episode {episode} in line {episode + 1}: it is broken, and the dataset "
                     "cannot grow"
@@ -323,7 +324,7 @@ class DatasetWriter:
         """From the episodes' own."""
         parts: list[dict[str, Any]] = []
         for path in _files(self.folder, EPISODES_PATH):
-            parts += [row for row in pq.read_table(path, page_checksum_verification=True).to_pylist() if row["episode_index"] < self.episodes]
+            parts += [row for row in _table(path).to_pylist() if row["episode_index"] < self.episodes]
         keys = ("min", "max", "mean", "std", "count", *statistics.QUANTILES)
         return {
             name: statistics.merged([{k: np.array(row[f"stats/{name}/{k}"]) for k in keys} for row in parts])
@@ -337,6 +338,10 @@ def _statistics(features: dict[str, Any], columns: dict[str, Any]) -> dict[str, 
         of = {FRONT: statistics.of_images, DEPTH: statistics.of_depth}.get(name, statistics.of_values)
         found[name] = of(columns[name])
     return found
+
+
+def _table(path: Path) -> pa.Table:
+    return pq.read_table(path, page_checksum_verification=True)
 
 
 def _files(folder: Path, template: str) -> list[Path]:
