@@ -313,9 +313,10 @@ class DatasetWriter:
         keys = {"min", "max", "mean", "std", "count", *statistics.QUANTILES}
         try:
             stats = json.loads((self.folder / STATS).read_text(encoding="utf-8"))
-            read = {name: {k: np.array(v, np.float64) for k, v in stats[name].items()} for name in self._info["features"]}
+            names = list(self._info["features"])
+            read = {name: {k: np.array(v, np.float64) for k, v in stats[name].items()} for name in names}
             if all(set(of) == keys for of in read.values()) and read["index"]["count"] == self._info["total_frames"]:
-                return {name: {k: np.array(v) for k, v in stats[name].items()} for name in self._info["features"]}
+                return {name: {k: np.array(v) for k, v in stats[name].items()} for name in names}
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
             pass
         return self._statistics_anew()
