@@ -63,6 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # a disk that is full, a folder that cannot be written to
+        if os.environ.get("NAV_FOUNDATION_TRACEBACK"):
+            raise
+        why = os.strerror(error.errno) if error.errno else " ".join(str(error).split())
+        print(f"{options.parser.prog}: {f'{error.filename}: ' if error.filename else ''}{why}", file=sys.stderr)
+        return USER_ERROR
     return 0
 
 

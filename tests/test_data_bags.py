@@ -144,6 +144,20 @@ def test_header_stamps_without_sense_give_way_to_receive_times(tmp_path: Path) -
         assert drive.info.notes is not None and drive.info.notes["bag"]["stamps"].startswith("receive times: ")
 
 
+def test_a_clock_that_was_set_back_mixes_no_two_times(tmp_path: Path) -> None:
+    """Sorted by header stamps, pictures and poses of two times would lie between each other."""
+    make, made = Messages("mcap"), []
+    for k in range(60):
+        stamp = START + k * SECOND // 10
+        header = stamp - (2_050_000_000 if k >= 30 else 0)
+        made.append(("/camera", IMAGE, stamp, make.image(header, "rgb8", numbered(k))))
+        made.append(("/odom", ODOMETRY, stamp, make.odometry(header, 0.05 * k, 0.0, 0.0)))
+    drive = only(read_bags(write_bag(tmp_path / "back", "mcap", made)))
+    assert [number_of(rgb_of(p)) for p in drive.pictures] == list(range(60)) and drive.left_out == ()
+    np.testing.assert_allclose(drive.poses[:, 0], 0.05 * np.arange(60), atol=1e-12)
+    assert drive.info.notes is not None and "was set back" in drive.info.notes["bag"]["stamps"]
+
+
 def test_commands_follow_simulated_time(tmp_path: Path) -> None:
     make, made = Messages("sqlite3"), []
     for k in range(20):

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from nav_foundation.data.frames import FrameFile
 from nav_foundation.data.images import decode, decode_depth
-from nav_foundation.data.layout import DATA_PATH, NAVIGATION, TASKS, VIDEO_PATH, read_info
+from nav_foundation.data.layout import DATA_PATH, INFO, NAVIGATION, TASKS, VIDEO_PATH, read_info, read_lines
 from nav_foundation.data.schema import (
     ACTION,
     DEPTH,
@@ -65,18 +65,21 @@ class EpisodeDataset:
         """What is told about an episode; of datasets from elsewhere, its task alone."""
         if self._infos is None:
             path = self.folder / NAVIGATION
-            self._infos = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+            self._infos = read_lines(path) if path.exists() else []
         self._check_number(episode)
-        if episode >= len(self._infos):
+        if not self._infos and not (self.folder / NAVIGATION).exists():
             tasks = read_tasks(self.folder / TASKS)
             return EpisodeInfo(task=tasks[int(self.column(episode, "task_index")[0])], source=str(self.folder))
         try:
+            if episode >= len(self._infos):
+                raise ValueError(f"it has no line {episode + 1}")
             data = json.loads(self._infos[episode])
             if data.pop("episode_index") != episode:
                 raise ValueError(f"line {episode + 1} is about another episode")
+            return EpisodeInfo.from_json(data, f"line {episode + 1}")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"{self.folder / NAVIGATION} is broken: {error}") from None
-        return EpisodeInfo.from_json(data, str(self.folder / NAVIGATION))
+            why = " ".join(str(error).split())
+            raise DataError(f"{self.folder / NAVIGATION} is broken: {why}") from None
 
     def column(self, episode: int, name: str) -> np.ndarray:
         """[T, ...] one feature of numbers, for an episode."""
@@ -139,7 +142,10 @@ class EpisodeDataset:
         extra = [f"videos/{FRONT}/{name}" for name in ("chunk_index", "file_index", "from_timestamp")]
         names = [*_PLACE, *(extra if self.video else [])]
         try:
-            parts = [pq.read_table(path, columns=names, use_threads=False) for path in paths]
+            parts = [
+                pq.read_table(path, columns=names, use_threads=False, page_checksum_verification=True)
+                for path in paths
+            ]
         except (OSError, KeyError, pa.ArrowException) as error:
             raise DataError(f"{self.folder}/meta/episodes is broken: {' '.join(str(error).split())}") from None
         table = pa.concat_tables(parts) if parts else pa.table({name: pa.array([], pa.int64()) for name in names})
@@ -148,6 +154,13 @@ class EpisodeDataset:
         columns = {name: table.column(name).to_numpy()[:count] for name in names}
         if not np.array_equal(columns["episode_index"], np.arange(count)):
             raise DataError(f"{self.folder}/meta/episodes does not count its episodes 0, 1, 2 ...: it is broken")
+        if count and STAMP in self.features:  # others may count otherwise
+            end = int(columns["dataset_from_index"][-1] + columns["length"][-1])
+            if end != self.meta["total_frames"]:
+                raise DataError(
+                    f"{self.folder}: {count} episodes have {end} frames and {INFO} says {self.meta['total_frames']}: "
+                    "one of its files is broken"
+                )
         return columns
 
     def _rows_in_files(self) -> np.ndarray:

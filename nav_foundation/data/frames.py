@@ -29,7 +29,7 @@ class FrameFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._parquet = pq.ParquetFile(path, memory_map=True)
+            self._parquet = pq.ParquetFile(path, memory_map=True, page_checksum_verification=True)
             with open(path, "rb") as file:
                 self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError, pa.ArrowException) as error:
@@ -47,13 +47,18 @@ class FrameFile:
     def column(self, name: str) -> np.ndarray:
         """[rows, ...] numbers."""
         if name not in self._columns:
-            self._columns[name] = _numbers(self._read([name]).column(0), f"{self.path}: {name}")
+            numbers = _numbers(self._read([name]).column(0), f"{self.path}: {name}")
+            if len(numbers) != self.rows:
+                raise DataError(f"{self.path} is broken: it has {len(numbers)} of {self.rows} rows of {name}")
+            self._columns[name] = numbers
         return self._columns[name]
 
     def picture(self, name: str, row: int) -> bytes:
         """The file (JPEG, PNG) that a row holds."""
         if name not in self._places:
             self._places[name] = self._find(name)
+        if not 0 <= row < self.rows:
+            raise DataError(f"{self.path} is broken: it has no row {row}")
         places = self._places[name]
         if places is not None:
             start, length = places[row]
@@ -75,6 +80,8 @@ class FrameFile:
             column = self._parquet.read_row_group(group, columns=[name], use_threads=False).column(0)
         except (OSError, ValueError, pa.ArrowException) as error:
             raise DataError(f"{self.path} is broken: {' '.join(str(error).split())}") from None
+        if len(column) != self._starts[group + 1] - self._starts[group]:
+            raise DataError(f"{self.path} is broken: its row group {group} has {len(column)} rows of {name}")
         return column.combine_chunks().field("bytes")
 
     def _find(self, name: str) -> np.ndarray | None:

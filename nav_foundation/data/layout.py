@@ -10,7 +10,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -69,16 +71,30 @@ def _numbers(dtype: str, count: int, names: list[str] | None = None) -> Feature:
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` make the file under another name and move it here whole: a reader sees the old or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.draft")
-    write(draft)
-    with open(draft, "rb") as file:
-        os.fsync(file.fileno())
-    os.replace(draft, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(draft)
+        with open(draft, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)  # a full disk needs the room
+        why = os.strerror(error.errno) if error.errno else " ".join(str(error).split())
+        raise DataError(f"{path} cannot be written: {why}") from None
 
 
 def write_json(path: Path, data: Any) -> None:
     replace_file(path, lambda draft: draft.write_text(json.dumps(data, indent=4) + "\n", encoding="utf-8"))
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file."""
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
 
 
 def read_info(folder: Path) -> dict[str, Any]:
@@ -96,4 +112,31 @@ def read_info(folder: Path) -> dict[str, Any]:
             f"{folder} is a dataset of version {version}, and {VERSION} is read here: "
             "convert it with nav-foundation data import lerobot"
         )
+    if fault := _fault_of(info):
+        raise DataError(f"{path} is broken: {fault}")
     return dict(info)
+
+
+def _fault_of(info: dict[str, Any]) -> str:
+    """What makes an `info.json` useless, in words; empty where nothing does."""
+    for name in ("total_episodes", "total_frames"):
+        if type(info.get(name)) is not int or info[name] < 0:
+            return f"{name} is no count"
+    fps, features = info.get("fps"), info.get("features")
+    if isinstance(fps, bool) or not isinstance(fps, (int, float)) or not 0 < fps < math.inf:
+        return "fps is no rate"
+    if not isinstance(features, dict) or not all(map(_is_feature, features.values())):
+        return "its features are not described by dtype and shape"
+    for name in ("data_path", "video_path"):
+        try:
+            (info.get(name) or "").format(video_key="", chunk_index=0, file_index=0)
+        except (AttributeError, LookupError, TypeError, ValueError):  # noqa: PERF203
+            return f"{name} is no path of chunk_index and file_index"
+    return ""
+
+
+def _is_feature(feature: Any) -> bool:
+    if not isinstance(feature, dict) or not isinstance(feature.get("dtype"), str):
+        return False
+    shape = feature.get("shape")
+    return isinstance(shape, (list, tuple)) and all(type(size) is int and size >= 0 for size in shape)

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nav_foundation.data.layout import Feature
+from nav_foundation.data.schema import DataError
 
 ROWS = 100  # frames of a row group at most
 _PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -30,11 +31,12 @@ def frame_table(features: Mapping[str, Feature], columns: Mapping[str, Any]) -> 
 
 def write_frames(path: Path, episodes: Sequence[pa.Table]) -> None:
     """Row groups never cross episodes. Pictures lie in the file as they are, so that a reader can point at them."""
-    schema = episodes[0].schema
+    schema = episodes[-1].schema  # one just made: in those read again, lists name their elements otherwise
     leaves = {leaf: "NONE" if leaf.endswith(".bytes") else "SNAPPY" for leaf in _leaves(schema)}
     plain = [leaf for leaf in leaves if not leaf.endswith(".bytes")]
     with pq.ParquetWriter(
         path, schema, compression=leaves, use_dictionary=False, write_statistics=plain, data_page_size=1 << 30,
+        write_page_checksum=True,
     ) as writer:
         for episode in episodes:
             writer.write_table(episode, row_group_size=ROWS)
@@ -51,14 +53,18 @@ def write_tasks(path: Path, tasks: Sequence[str]) -> None:
                     {"name": "task", "field_name": "task", **text}],
         "creator": {"library": "pyarrow", "version": pa.__version__}, "pandas_version": "2.0.0",
     }
-    pq.write_table(table.replace_schema_metadata({"pandas": json.dumps(pandas)}), path)
+    pq.write_table(table.replace_schema_metadata({"pandas": json.dumps(pandas)}), path, write_page_checksum=True)
 
 
 def read_tasks(path: Path) -> list[str]:
     """Texts by task index, whatever the column of the text is called."""
-    table = pq.read_table(path).to_pydict()
-    texts = next(values for name, values in table.items() if name != "task_index")
-    return [text for _, text in sorted(zip(table["task_index"], texts))]
+    try:
+        table = pq.read_table(path, page_checksum_verification=True).to_pydict()
+        numbers = table["task_index"]
+        texts = next(values for name, values in table.items() if name != "task_index")
+    except (OSError, ValueError, KeyError, StopIteration, pa.ArrowException) as error:
+        raise DataError(f"{path} is broken: {' '.join(str(error).split())}") from None
+    return [text for _, text in sorted(zip(numbers, texts))]
 
 
 def _leaves(schema: pa.Schema) -> list[str]:

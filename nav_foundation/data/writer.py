@@ -47,7 +47,7 @@ from nav_foundation.data.schema import (
     EpisodeData,
     EpisodeInfo,
 )
-from nav_foundation.data.tables import frame_table, read_tasks, write_frames, write_tasks
+from nav_foundation.data.tables import frame_schema, frame_table, read_tasks, write_frames, write_tasks
 from nav_foundation.data.units import measured_actions
 
 FILE_BYTES = 16 << 20  # of a data file; the last one is written anew with each episode until it is so large
@@ -76,7 +76,7 @@ class DatasetWriter:
         self._data_file = self._rows_file = 0
         try:
             if exists:
-                self._load()
+                self._load_whole()
             else:
                 self._commit({}, None, 0, 0)
         except BaseException:
@@ -94,8 +94,20 @@ class DatasetWriter:
         return int(self._info.get("total_episodes", 0))
 
     def add(self, info: EpisodeInfo, data: EpisodeData) -> int:
-        """Keep an episode and return its number. When this returns, the episode is on the disk."""
+        """Keep an episode and return its number. When this returns, the episode is on the disk.
+
+        After a failure to write it the writer is closed, as it may be half written; another one can `resume`.
+        """
+        if self._lock.closed:
+            raise DataError(f"the writer of {self.folder} is closed: open another one to go on")
         features = self._checked_features(data)
+        try:
+            return self._add(features, info, data)
+        except BaseException:
+            self.close()
+            raise
+
+    def _add(self, features: dict[str, Any], info: EpisodeInfo, data: EpisodeData) -> int:
         index, first = self.episodes, int(self._info.get("total_frames", 0))
         if new_task := info.task not in self._tasks:
             self._tasks = [*self._tasks, info.task]
@@ -185,7 +197,8 @@ class DatasetWriter:
         flat = {f"stats/{name}/{key}": value.tolist() for name, of in stats.items() for key, value in of.items()}
         rows = [*self._rows, {**row, **flat, **{f"meta/episodes/{name}": value for name, value in place.items()}}]
         table = pa.Table.from_pylist(rows)
-        replace_file(self.folder / EPISODES_PATH.format(**place), lambda draft: pq.write_table(table, draft))
+        path = self.folder / EPISODES_PATH.format(**place)
+        replace_file(path, lambda draft: pq.write_table(table, draft, write_page_checksum=True))
         self._rows = rows
 
     def _write_info_of_episode(self, index: int, info: EpisodeInfo) -> None:
@@ -214,6 +227,16 @@ class DatasetWriter:
 
     # --- going on -----------------------------------------------------------------------------------------------
 
+    def _load_whole(self) -> None:
+        """`_load`, which changes nothing before all files have proved to be whole."""
+        try:
+            self._load()
+        except DataError:
+            raise
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, pa.ArrowException) as error:
+            why = " ".join(str(error).split()) or type(error).__name__
+            raise DataError(f"{self.folder} cannot grow, as a file of it is broken: {why}") from None
+
     def _load(self) -> None:
         """Take up an existing dataset, without what lies beyond its last complete episode."""
         self._info = read_info(self.folder)
@@ -222,34 +245,39 @@ class DatasetWriter:
         features = self._info["features"]
         if features and not {FRONT, STAMP} <= set(features):
             raise DataError(f"{self.folder} was not written here and cannot grow: import it into a new dataset")
+        frame_schema(features)  # or they are broken
         if self.episodes == 0:
             (self.folder / NAVIGATION).unlink(missing_ok=True)
             return
         self._video = features[FRONT]["dtype"] == "video"
         self._tasks = read_tasks(self.folder / TASKS)[: self._info["total_tasks"]]
+        if len(self._tasks) < self._info["total_tasks"]:
+            raise DataError(f"{self.folder / TASKS} has {len(self._tasks)} of {self._info['total_tasks']} tasks")
         self._rows_file, self._rows = self._last_rows()
         last = self._rows[-1]
+        if last["dataset_to_index"] != self._info["total_frames"]:
+            raise DataError(
+                f"{self.folder}: {self.episodes} episodes have {last['dataset_to_index']} frames and {INFO} says "
+                f"{self._info['total_frames']}: one of its files is broken, and it cannot grow"
+            )
         self._data_file = last["data/chunk_index"] * FILES_PER_CHUNK + last["data/file_index"]
         self._load_shard()
+        self._stats = self._read_statistics()
+        self._keep_lines()
         self._remove_beyond(DATA_PATH, self._data_file)
         self._remove_beyond(EPISODES_PATH, self._rows_file)
-        self._keep_lines()
-        stats = json.loads((self.folder / STATS).read_text(encoding="utf-8"))
-        self._stats = {name: {k: np.array(v) for k, v in of.items()} for name, of in stats.items()}
-        if self._stats["index"]["count"][0] != self._info["total_frames"]:
-            self._stats = self._statistics_anew()
 
     def _last_rows(self) -> tuple[int, list[dict[str, Any]]]:
         """The number of the file of meta/episodes with the last complete episode, and its complete episodes."""
         for path in reversed(_files(self.folder, EPISODES_PATH)):
-            rows = [row for row in pq.read_table(path).to_pylist() if row["episode_index"] < self.episodes]
+            rows = [row for row in _table(path).to_pylist() if row["episode_index"] < self.episodes]
             if rows and rows[-1]["episode_index"] == self.episodes - 1:
                 return _number(path), rows
         raise DataError(f"{self.folder}/meta/episodes does not tell of episode {self.episodes - 1}: a file is missing")
 
     def _load_shard(self) -> None:
         path = self.folder / DATA_PATH.format(**chunk_and_file(self._data_file))
-        table = pq.read_table(path)
+        table = _table(path)
         numbers = table.column("episode_index").to_numpy()
         ends = np.flatnonzero(np.diff(numbers, append=-1)) + 1
         starts = np.concatenate([[0], ends[:-1]])
@@ -266,19 +294,42 @@ class DatasetWriter:
     def _keep_lines(self) -> None:
         """Drop lines of episodes that were never completed."""
         path = self.folder / NAVIGATION
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        data = path.read_bytes()
+        lines = data.splitlines(keepends=True)
+        for episode in range(self.episodes):
+            try:
+                if not lines[episode].endswith(b"\n") or json.loads(lines[episode])["episode_index"] != episode:
+                    raise ValueError
+            except (ValueError, LookupError, TypeError):  # noqa: PERF203
+                raise DataError(
+                    f"{path} does not tell of episode {episode} in line {episode + 1}: it is broken, and the dataset "
+                    "cannot grow"
+                ) from None
         if len(lines) != self.episodes:
-            replace_file(path, lambda draft: draft.write_text("".join(lines[: self.episodes]), encoding="utf-8"))
+            replace_file(path, lambda draft: draft.write_bytes(b"".join(lines[: self.episodes])))
+
+    def _read_statistics(self) -> dict[str, statistics.Statistics]:
+        """From `stats.json`, or anew where that is broken or was not written by the last complete episode."""
+        keys = {"min", "max", "mean", "std", "count", *statistics.QUANTILES}
+        try:
+            stats = json.loads((self.folder / STATS).read_text(encoding="utf-8"))
+            names = list(self._info["features"])
+            read = {name: {k: np.array(v, np.float64) for k, v in stats[name].items()} for name in names}
+            if all(set(of) == keys for of in read.values()) and read["index"]["count"] == self._info["total_frames"]:
+                return {name: {k: np.array(v) for k, v in stats[name].items()} for name in names}
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            pass
+        return self._statistics_anew()
 
     def _statistics_anew(self) -> dict[str, statistics.Statistics]:
-        """From the episodes' own, when a kill came between `stats.json` and `info.json`."""
+        """From the episodes' own."""
         parts: list[dict[str, Any]] = []
         for path in _files(self.folder, EPISODES_PATH):
-            parts += [row for row in pq.read_table(path).to_pylist() if row["episode_index"] < self.episodes]
+            parts += [row for row in _table(path).to_pylist() if row["episode_index"] < self.episodes]
         keys = ("min", "max", "mean", "std", "count", *statistics.QUANTILES)
         return {
             name: statistics.merged([{k: np.array(row[f"stats/{name}/{k}"]) for k in keys} for row in parts])
-            for name in self._stats
+            for name in self._info["features"]
         }
 
 
@@ -288,6 +339,10 @@ def _statistics(features: dict[str, Any], columns: dict[str, Any]) -> dict[str, 
         of = {FRONT: statistics.of_images, DEPTH: statistics.of_depth}.get(name, statistics.of_values)
         found[name] = of(columns[name])
     return found
+
+
+def _table(path: Path) -> pa.Table:
+    return pq.read_table(path, page_checksum_verification=True)
 
 
 def _files(folder: Path, template: str) -> list[Path]:

@@ -212,6 +212,9 @@ def _clock(images: _Stream, poses: _Stream) -> tuple[str, int, str]:
     for stream in (images, poses):
         if not _plausible(stream.header):
             return "receive", 0, f"receive times: the header stamps of {stream.topic.name} are not set or not in order"
+    for stream in (images, poses):
+        if _set_back(np.array(stream.header, np.int64)):
+            return "receive", 0, f"receive times: the clock of the header stamps of {stream.topic.name} was set back"
     ahead = [np.median(np.array(s.header, np.int64) - np.array(s.receive, np.int64)) for s in (images, poses)]
     if abs(ahead[0] - ahead[1]) > _CLOCKS_AGREE:
         return "receive", 0, f"receive times: {images.topic.name} and {poses.topic.name} have clocks that disagree"
@@ -227,6 +230,12 @@ def _plausible(header: list[int]) -> bool:
     steps = np.diff(stamps)
     in_order = (steps >= 0).mean() >= _IN_ORDER and (steps > 0).mean() >= 0.5  # some stamps may come twice
     return bool((stamps > 0).mean() >= _IN_ORDER and in_order)
+
+
+def _set_back(header: np.ndarray) -> bool:
+    """Whether stamps begin again from an earlier time, and stay there, unlike those of a message that came late."""
+    before, here, after = header[:-2], header[1:-1], header[2:]
+    return bool((np.maximum(here, after) < before - _CLOCKS_AGREE).any())
 
 
 class _PictureReader:
