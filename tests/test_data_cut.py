@@ -130,6 +130,12 @@ def test_long_stand_stills_are_trimmed_when_asked() -> None:
     assert reasons(result) == {"standing still beyond 1 s": 13}
 
 
+def test_long_drives_become_several_episodes_and_lose_nothing() -> None:
+    result = cut(straight(list(range(25))), ImportRules(frame_rate=1.0, max_length=10.0))
+    assert numbers(result) == [list(range(9)), list(range(9, 17)), list(range(17, 25))]
+    assert not result.left_out and result.gaps == 0
+
+
 def test_short_pieces_are_left_out() -> None:
     result = cut(straight([0.0, 0.2, 0.4, 3.0, 6.0, 6.2]), ImportRules(min_frames=3))
     assert numbers(result) == [[0, 1, 2]] and reasons(result) == {"in pieces shorter than 3 frames": 3}

@@ -86,6 +86,7 @@ def _format(formats: Any, verb: Verb, name: str, about: str, examples: str) -> a
     add("--frame-rate", type=_number, metavar="HZ", help="of the episodes (default: as the format says)")
     add("--scale", type=_number, metavar="METRES", help="metres per unit of position (default: they are metres)")
     add("--max-gap", type=_number, default=1.0, metavar="S", help="a longer hole starts a new episode (default 1)")
+    add("--max-length", type=_number, default=600.0, metavar="S", help="longer drives become several (default 600)")
     add("--stand-still", choices=("keep", "trim"), default="keep", metavar="keep|trim",
         help="trim leaves 3 s of longer stand-stills (default keep)")
     add("--reverse", choices=("cut", "keep"), default="cut", metavar="cut|keep",
@@ -108,7 +109,7 @@ def _import(options: argparse.Namespace) -> None:
     if rate is None:
         rate, drives = _rate_of(options, robot.frame_rate if robot else None, drives)
     rules = ImportRules(
-        frame_rate=rate, max_gap=options.max_gap, stand_still=options.stand_still, reverse=options.reverse,
+        frame_rate=rate, max_gap=options.max_gap, max_length=options.max_length, stand_still=options.stand_still, reverse=options.reverse,
         min_length=options.min_length, scale=options.scale, robot=robot, image_limit=options.image_limit,
         image_format="png" if options.lossless else "jpeg",
     )

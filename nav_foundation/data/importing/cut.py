@@ -33,6 +33,7 @@ class ImportRules:
     stand_still_limit: float = 3.0  # s that "trim" leaves of a longer stand-still
     reverse: Literal["cut", "keep"] = "cut"  # backward motion ends an episode and is left out, or is kept
     min_length: float = 0.0  # s; shorter episodes are left out
+    max_length: float = 600.0  # s; longer drives become several episodes, whose pictures must fit into memory
     min_frames: int = 2
     scale: float | None = None  # metres per unit of position; None = the positions are metres
     robot: RobotSpec | None = None
@@ -40,7 +41,7 @@ class ImportRules:
     image_format: ImageFormat = "jpeg"  # for pictures that the source does not have as files
 
     def __post_init__(self) -> None:
-        for name in ("frame_rate", "max_gap", "stand_still_limit", "scale", "image_limit", "min_frames"):
+        for name in ("frame_rate", "max_gap", "max_length", "stand_still_limit", "scale", "image_limit", "min_frames"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise DataError(f"{name} is {value}: give a number above 0")
@@ -113,7 +114,9 @@ def cut(drive: Drive, rules: ImportRules) -> Cut:
             skipped = np.zeros(len(stamps), dtype=bool)
             skipped[of_run[~_on_ticks(stamps[of_run], 1e9 / rules.frame_rate)]] = True
             ledger.leave_out(skipped, f"between the ticks of {rules.frame_rate:g} frames per second")
-    pieces = _pieces(stamps, run, track, rules, ledger)
+    pieces = [
+        part for piece in _pieces(stamps, run, track, rules, ledger) for part in _parts(piece, stamps, rules.max_length)
+    ]
     drive, unfit = _fitting(drive, rules, rate)
     episodes = tuple(
         _episode(drive, rules, track, piece, number if len(pieces) > 1 else None) for number, piece in enumerate(pieces)
@@ -122,6 +125,12 @@ def cut(drive: Drive, rules: ImportRules) -> Cut:
         episodes, (*ledger.entries(), *unfit), gaps=gaps, teleports=int(track.jumps.sum()),
         source_rate=rate if drive.has_clock else None,
     )
+
+
+def _parts(piece: np.ndarray, stamps: np.ndarray, longest: float) -> list[np.ndarray]:
+    """Pictures [N] of an episode in parts of about equal length, none much longer than `longest` s."""
+    seconds = (stamps[piece[-1]] - stamps[piece[0]]) / 1e9
+    return np.array_split(piece, math.ceil(seconds / longest)) if seconds > longest else [piece]
 
 
 def _fitting(drive: Drive, rules: ImportRules, rate: float | None) -> tuple[Drive, list[LeftOut]]:
