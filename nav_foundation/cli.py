@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{options.parser.prog}: {error}", file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:
-        print(f"{options.parser.prog}: stopped", file=sys.stderr)
+        print(f"{options.parser.prog}: stopped; what is on disk is whole", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

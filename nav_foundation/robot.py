@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from nav_foundation.config import from_mapping, load_mapping
+from nav_foundation.config import closest, from_mapping, load_mapping
 
 DistortionModel = Literal["none", "plumb_bob", "equidistant"]  # ROS CameraInfo's words; equidistant = Kannala-Brandt
 _COEFFICIENTS = {"none": (0,), "plumb_bob": (4, 5, 8), "equidistant": (4,)}
@@ -152,8 +152,8 @@ def load_robot(name_or_path: str | Path) -> RobotSpec:
         return from_mapping(RobotSpec, load_mapping(path), where=str(path))
     if str(name_or_path) not in shipped_robots():
         raise ValueError(
-            f"unknown robot {str(name_or_path)!r}: use one of {', '.join(shipped_robots())}, "
-            "or the path of a .yaml file"
+            f"unknown robot {str(name_or_path)!r}{closest(str(name_or_path), shipped_robots())}, or "
+            "the path of a .yaml file"
         )
     with resources.as_file(resources.files("nav_foundation") / "robots" / f"{name_or_path}.yaml") as file:
         return from_mapping(RobotSpec, load_mapping(file), where=str(name_or_path))

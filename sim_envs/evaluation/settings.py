@@ -59,7 +59,7 @@ class EvaluationSettings:
                 raise ValueError("explore takes no distance: the whole scene is to be seen")
             if not (math.isfinite(low) and math.isfinite(high) and 0 <= low < high and high > nearest):
                 raise ValueError(
-                    f"distance is {low:g}-{high:g}: give metres as MIN-MAX with MAX above {nearest:g}, such as 2-10"
+                    f"distance is {low:g}-{high:g}: give metres as MIN-MAX, MIN first and MAX above {nearest:g}: 2-10"
                 )
         if self.scenes not in ("houses", "city"):
             ref = parse_scene(self.scenes)
