@@ -110,8 +110,8 @@ def _import(options: argparse.Namespace) -> None:
         rate, drives = _rate_of(options, robot.frame_rate if robot else None, drives)
     rules = ImportRules(
         frame_rate=rate, max_gap=options.max_gap, max_length=options.max_length, stand_still=options.stand_still,
-        reverse=options.reverse, min_length=options.min_length, scale=options.scale, robot=robot, image_limit=options.image_limit,
-        image_format="png" if options.lossless else "jpeg",
+        reverse=options.reverse, min_length=options.min_length, scale=options.scale, robot=robot,
+        image_limit=options.image_limit, image_format="png" if options.lossless else "jpeg",
     )
     report = import_drives(drives, options.out, rules, append=options.append, video=options.video)
     print(report.table())
