@@ -174,6 +174,9 @@ def test_quantiles_against_numpy() -> None:
     assert of_values(stamps)["std"].item() == pytest.approx(np.arange(101).std() * 1e6)
     halves = merged([of_values(stamps[:50]), of_values(stamps[50:])])
     assert halves["std"].item() == pytest.approx(np.arange(101).std() * 1e6, rel=1e-3) and halves["count"].item() == 101
+    parts = [of_values(stamps[:50]), of_values(stamps[50:])]
+    for name, which in (("q01", min), ("q50", min), ("q90", max), ("q99", max)):  # bounds, as LeRobot 0.6 keeps them
+        assert halves[name].item() == which(part[name].item() for part in parts)
 
 
 def test_pictures_kept_as_video(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def of_values(values: np.ndarray) -> Statistics:
     rows = values.reshape(-1, 1) if values.ndim == 1 else values.reshape(-1, values.shape[-1])
     first = rows[0].astype(np.float64)
     away = (rows - rows[0]).astype(np.float64)  # so that nanoseconds keep their digits
-    quantiles = np.quantile(away, list(QUANTILES.values()), axis=0) + first
+    quantiles = np.quantile(away, list(QUANTILES.values()), axis=0, method="inverted_cdf") + first
     return {
         "min": rows.min(axis=0), "max": rows.max(axis=0), "mean": away.mean(axis=0) + first, "std": away.std(axis=0),
         "count": np.array([count]), **dict(zip(QUANTILES, quantiles)),
@@ -54,7 +54,8 @@ def of_depth(files: Sequence[bytes]) -> Statistics:
 
 
 def merged(parts: Sequence[Statistics]) -> Statistics:
-    """Of all parts together. Quantiles are the parts' means, weighted, as in LeRobot: the values are gone."""
+    """Of all parts together. The values are gone, so quantiles become bounds, as in LeRobot: the least of the parts'
+    up to the median, the greatest above."""
     counts = np.array([part["count"][0] for part in parts], dtype=np.float64)
     weights = (counts / counts.sum()).reshape(-1, *[1] * parts[0]["mean"].ndim)
     means = np.stack([part["mean"] for part in parts])
@@ -64,7 +65,10 @@ def merged(parts: Sequence[Statistics]) -> Statistics:
         "min": np.stack([part["min"] for part in parts]).min(axis=0),
         "max": np.stack([part["max"] for part in parts]).max(axis=0),
         "mean": mean, "std": np.sqrt(variance), "count": np.array([int(counts.sum())]),
-        **{q: (weights * np.stack([part[q] for part in parts])).sum(axis=0) for q in QUANTILES},
+        **{
+            name: (np.min if q <= 0.5 else np.max)(np.stack([part[name] for part in parts]), axis=0)
+            for name, q in QUANTILES.items()
+        },
     }
 
 
