@@ -13,10 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from nav_foundation.config import from_mapping, to_mapping
 from nav_foundation.model.config import ModelConfig
+from nav_foundation.model.folder import CONFIG, OURS, WEIGHTS, read_config
 from nav_foundation.model.network import NavigationModel
-
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
-KIND = "nav_foundation"  # in config.json; imported networks have others
 
 
 def save_pretrained(
@@ -31,7 +29,7 @@ def save_pretrained(
     draft = folder / f".{WEIGHTS}.draft"
     save_file(weights, draft)
     os.replace(draft, folder / WEIGHTS)
-    data = {"kind": KIND, "model": to_mapping(model.config), "provenance": provenance}
+    data = {"kind": OURS, "model": to_mapping(model.config), "provenance": provenance}
     draft = folder / f".{CONFIG}.draft"
     draft.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
     os.replace(draft, folder / CONFIG)
@@ -41,23 +39,11 @@ def from_pretrained(folder: Path | str) -> NavigationModel:
     """The network in a folder, ready to be asked."""
     folder = Path(folder)
     data = read_config(folder)
-    if data.get("kind") != KIND:
+    if data.get("kind") != OURS:
         raise ValueError(f"{folder / CONFIG} is of a {data.get('kind')!r} network, not of ours")
     model = NavigationModel(from_mapping(ModelConfig, data.get("model", {}), str(folder / CONFIG)))
     load_weights(model, folder / WEIGHTS)
     return model.eval()
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    try:
-        data = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError(f"{folder} is no checkpoint: it has no {CONFIG}") from None
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{folder / CONFIG} cannot be read: {error}") from None
-    if not isinstance(data, dict):
-        raise ValueError(f"{folder / CONFIG} must hold a JSON object")
-    return data
 
 
 def load_weights(model: torch.nn.Module, path: Path) -> None:

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 import nav_foundation
 from nav_foundation.config import to_mapping
+from nav_foundation.model.folder import is_ours
 from nav_foundation.robot import RobotSpec, load_robot
 from policies.agent import Agent
 from policies.baselines import BearingPolicy, RandomWalkPolicy
@@ -44,6 +45,11 @@ def build_policy(name: str, world: World) -> Policy:
     check_policy(name, None)
     if name == "oracle":
         return OraclePolicy(world)
+    if name not in POLICIES and is_ours(Path(name)):
+        from nav_foundation.model.checkpoint import from_pretrained
+        from policies.learned import LearnedPolicy
+
+        return LearnedPolicy(from_pretrained(name))
     if name not in POLICIES:
         from policies.published import PublishedPolicy
 

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 import nav_foundation
 from nav_foundation.config import closest, to_mapping
-from nav_foundation.model.published.config import CONFIG, WEIGHTS, check_task, is_published, read_config
+from nav_foundation.model.folder import CONFIG, WEIGHTS, is_ours
+from nav_foundation.model.published.config import check_task, is_published, read_config
 from nav_foundation.robot import RobotSpec
 from sim_envs.evaluation.results import plain
 from sim_envs.scenes.splits import SPLITS
@@ -107,6 +108,8 @@ def _digest(path: Path) -> str:
 def check_policy(name: str, task: str | None) -> None:
     """Refuse what cannot be built, before anything costly begins."""
     if name not in POLICIES:
+        if is_ours(Path(name)):
+            return
         if is_published(Path(name)):
             config = read_config(Path(name))
             if task is not None:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from nav_foundation.config import from_mapping, load_mapping
+from nav_foundation.model.folder import CONFIG
 from nav_foundation.preprocessing import IMAGENET_MEAN, IMAGENET_STD, CropAndShrink
 
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
 Kind = Literal["vint", "nomad"]
 KINDS: tuple[Kind, ...] = ("vint", "nomad")
 

@@ -15,8 +15,9 @@ import nav_foundation
 from nav_foundation.config import to_mapping
 from nav_foundation.data.pickles import load_torch
 from nav_foundation.data.shells import state_dict_of
+from nav_foundation.model.folder import CONFIG, WEIGHTS
 from nav_foundation.model.published import nomad, vint
-from nav_foundation.model.published.config import CONFIG, WEIGHTS, Kind, Provenance, PublishedConfig, read_config
+from nav_foundation.model.published.config import Kind, Provenance, PublishedConfig, read_config
 from nav_foundation.model.published.nomad import NoMaD
 from nav_foundation.model.published.vint import ViNT
 from nav_foundation.preprocessing import CropAndShrink

@@ -1,0 +1,26 @@
+"""What lies in the folder of a network, and what its config.json says. Nothing here needs torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+OURS = "nav_foundation"  # kind in config.json; imported networks have others
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    try:
+        data = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"{folder} is no checkpoint: it has no {CONFIG}") from None
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder / CONFIG} cannot be read: {error}") from None
+    if not isinstance(data, dict):
+        raise ValueError(f"{folder / CONFIG} must hold a JSON object")
+    return data
+
+
+def is_ours(folder: Path) -> bool:
+    return (folder / CONFIG).is_file() and read_config(folder).get("kind") == OURS

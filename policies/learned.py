@@ -1,0 +1,163 @@
+"""Our network as a Policy: keeps the past, encodes the goal once, drives the sampled plan nearest to the last one."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nav_foundation.geometry import between, shift_waypoints
+from nav_foundation.model.encoder import Frames
+from nav_foundation.model.goals import GoalTokens, as_bytes
+from nav_foundation.model.network import History, NavigationModel, Readouts, body_of
+from nav_foundation.model.units import to_metres
+from nav_foundation.preprocessing import Preprocessor, normalise
+from nav_foundation.robot import RobotSpec
+from nav_foundation.types import (
+    ROUTE_COMMANDS,
+    Explore,
+    Goal,
+    ImageGoal,
+    InstructionGoal,
+    ObjectGoal,
+    Observation,
+    Plan,
+    PointGoal,
+    Pose2,
+    PoseGoal,
+    RouteGoal,
+)
+from policies.policy import Tour
+
+SAMPLES = 8  # plans that the flow proposes
+UNREACHABLE = 0.8  # chance from which on a distance is told as infinite
+_NANOSECONDS = 1e9
+
+
+class _Past(NamedTuple):
+    stamp_ns: int
+    odometry: Pose2 | None
+    summary: Tensor  # [D]
+
+
+class LearnedPolicy:
+    """Serves every kind of goal but map nodes. `samples` = 0 drives the regressed mean, which is cheaper."""
+
+    def __init__(self, model: NavigationModel, samples: int = SAMPLES) -> None:
+        self.model = model.eval()
+        self._samples = samples
+
+    def reset(self, robot: RobotSpec, goal: Goal, seed: int, tour: Tour | None = None) -> None:
+        config = self.model.config
+        self._robot, self._see = robot, Preprocessor(robot.camera, config.view)
+        self._body = torch.tensor([body_of(robot)])
+        longest = config.history * config.history_spacing + 1.0
+        self._past: deque[_Past] = deque(maxlen=math.ceil(longest * robot.frame_rate))
+        self._last: tuple[np.ndarray, Pose2 | None] | None = None
+        self._noise = self.model.noise(max(self._samples, 1), torch.Generator().manual_seed(seed))
+        self._goal, self._fixed = goal, self._fixed_tokens(goal)
+
+    @torch.inference_mode()
+    def plan(self, observation: Observation, goal: Goal) -> Plan:
+        model, robot = self.model, self._robot
+        if goal is not self._goal:
+            self._goal, self._fixed = goal, self._fixed_tokens(goal)
+        frames = self._encoded(observation.rgb)
+        memory = model.remember(frames, self._history(observation), self._body)
+        tokens = self._fixed or self._place_tokens(observation, goal)
+        readouts = model.decide(memory, GoalTokens(tokens.tokens[None], tokens.seen[None]))
+        decision = model.judge(readouts)
+        self._past.append(_Past(observation.stamp_ns, observation.odometry, frames.summary[0]))
+        plans = self._plans(readouts, decision.waypoints[0, 0])
+        self._last = plans[0], observation.odometry
+        lost = float(decision.unreachable) > UNREACHABLE
+        return Plan(
+            plans[0], 1.0 / robot.frame_rate, observation.stamp_ns, math.inf if lost else float(decision.distance),
+            float(decision.distance_std), float(decision.arrival), float(decision.collision),
+            alternatives=tuple(plans[1:]),
+        )
+
+    def _encoded(self, rgb: np.ndarray) -> Frames:
+        return self.model.encoder(torch.from_numpy(normalise(self._see(rgb)[None])))  # type: ignore[no-any-return]
+
+    def _history(self, observation: Observation) -> History:
+        """Frames nearest to the spacing that the network was trained with; those that were not there are unseen."""
+        config = self.model.config
+        history = self.model.no_history(1)
+        tolerance = 0.6 / self._robot.frame_rate
+        for k in range(config.history):
+            wanted = observation.stamp_ns - (k + 1) * config.history_spacing * _NANOSECONDS
+            past = min(self._past, key=lambda p: abs(p.stamp_ns - wanted), default=None)
+            if past is None or abs(past.stamp_ns - wanted) / _NANOSECONDS > tolerance:
+                continue
+            history.tokens[0, k], history.seen[0, k] = past.summary, True
+            history.motion[0, k] = torch.tensor(self._motion(observation, past))
+        return history
+
+    def _motion(self, observation: Observation, past: _Past) -> list[float]:
+        age = (observation.stamp_ns - past.stamp_ns) / _NANOSECONDS
+        if observation.odometry is None or past.odometry is None:
+            return [0.0, 0.0, 0.0, 1.0, age]
+        away, step = between(observation.odometry, past.odometry), self._robot.step
+        x, y = np.clip([away.x / step, away.y / step], -50, 50).tolist()
+        return [x, y, math.sin(away.yaw), math.cos(away.yaw), age]
+
+    # --- goals --------------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def _fixed_tokens(self, goal: Goal) -> GoalTokens | None:
+        """Tokens [1, G, D] of a goal that stays what it is; None for places, which move past the robot."""
+        adapters = self.model.goals
+        if isinstance(goal, ImageGoal):
+            return adapters.image(self._encoded(goal.rgb).tokens)
+        if isinstance(goal, (InstructionGoal, ObjectGoal)):
+            is_object = isinstance(goal, ObjectGoal)
+            words = goal.category if isinstance(goal, ObjectGoal) else goal.text
+            return adapters.words(*as_bytes([words], self.model.config.text_bytes), torch.tensor([is_object]))
+        if isinstance(goal, RouteGoal):
+            return adapters.route(torch.tensor([ROUTE_COMMANDS.index(goal.command)]))
+        if isinstance(goal, Explore):
+            return adapters.none(1)
+        if isinstance(goal, (PointGoal, PoseGoal)):
+            return None
+        raise ValueError(f"this network cannot be given a {type(goal).__name__}: plan to it on a map")
+
+    def _place_tokens(self, observation: Observation, goal: Goal) -> GoalTokens:
+        assert isinstance(goal, (PointGoal, PoseGoal))
+        if observation.odometry is None:
+            raise ValueError("a place can only be driven to with odometry: give Observation.odometry")
+        has_yaw = isinstance(goal, PoseGoal)
+        there = between(observation.odometry, Pose2(goal.x, goal.y, goal.yaw if isinstance(goal, PoseGoal) else 0.0))
+        return self.model.goals.place(torch.tensor([[there.x, there.y, there.yaw]]).float(), torch.tensor([has_yaw]))
+
+    # --- plans --------------------------------------------------------------------------------------------------
+
+    def _plans(self, readouts: Readouts, regressed: Tensor) -> list[np.ndarray]:
+        """Plans [H, 3] in metres, the one to drive first."""
+        step = self._robot.step
+        mean = to_metres(regressed.numpy(), step)
+        if not self._samples:
+            return [mean]
+        many = Readouts(*(part[0].expand(self._samples, -1) for part in readouts))
+        plans = to_metres(self.model.sample(many, self._noise).numpy(), step)
+        return _nearest_first(plans, self._expected(mean))
+
+    def _expected(self, mean: np.ndarray) -> np.ndarray:
+        """What is left of the last plan, seen from here; the mean where there is none."""
+        if self._last is None or not self._past:
+            return mean
+        plan, then = self._last
+        now = self._past[-1].odometry
+        if then is None or now is None:
+            return mean
+        left = np.concatenate([plan[1:], plan[-1:]])
+        return shift_waypoints(left, then, now)
+
+
+def _nearest_first(plans: Sequence[np.ndarray] | np.ndarray, wanted: np.ndarray) -> list[np.ndarray]:
+    return sorted(plans, key=lambda plan: float(np.abs(plan[:, :2] - wanted[:, :2]).sum()))

@@ -1,0 +1,109 @@
+"""Our network as a policy: every goal is served, the past is where it was, twins agree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nav_foundation.model.checkpoint import save_pretrained
+from nav_foundation.model.config import preset
+from nav_foundation.model.network import NavigationModel
+from nav_foundation.robot import load_robot
+from nav_foundation.types import (
+    Explore,
+    Goal,
+    ImageGoal,
+    InstructionGoal,
+    NodeGoal,
+    ObjectGoal,
+    Observation,
+    PointGoal,
+    Pose2,
+    PoseGoal,
+    RouteGoal,
+)
+from policies.learned import LearnedPolicy
+from sim_envs.evaluation.evaluate import evaluate
+from sim_envs.evaluation.settings import EvaluationSettings
+
+ROBOT = load_robot("turtlebot")
+PICTURES = np.random.default_rng(0).integers(0, 256, (40, ROBOT.camera.height, ROBOT.camera.width, 3), dtype=np.uint8)
+GOALS = [
+    ImageGoal(PICTURES[0]), PointGoal(2.0, 1.0), PoseGoal(2.0, 1.0, 0.5), InstructionGoal("go to the sofa"),
+    ObjectGoal("chair"), RouteGoal("left"), Explore(),
+]
+
+
+@pytest.fixture(scope="module")
+def model() -> NavigationModel:
+    torch.manual_seed(0)
+    return NavigationModel(preset("tiny"))
+
+
+def seen(k: int, odometry: bool = True) -> Observation:
+    return Observation(PICTURES[k], k * 200_000_000, Pose2(0.05 * k, 0.0, 0.02 * k) if odometry else None)
+
+
+def drive(policy: LearnedPolicy, goal: Goal, count: int, seed: int = 0, odometry: bool = True) -> list:
+    policy.reset(ROBOT, goal, seed)
+    return [policy.plan(seen(k, odometry), goal) for k in range(1, count)]
+
+
+@pytest.mark.parametrize("goal", GOALS, ids=lambda goal: type(goal).__name__)
+def test_every_kind_of_goal_gets_a_plan(model: NavigationModel, goal: Goal) -> None:
+    plan = drive(LearnedPolicy(model), goal, 3)[-1]
+    assert plan.waypoints.shape == (8, 3) and np.isfinite(plan.waypoints).all()
+    assert plan.waypoint_dt == 1 / ROBOT.frame_rate and plan.stamp_ns == seen(2).stamp_ns
+    assert 0 <= plan.arrival <= 1 and len(plan.alternatives) == 7
+
+
+def test_maps_and_places_without_odometry_are_refused(model: NavigationModel) -> None:
+    policy = LearnedPolicy(model)
+    with pytest.raises(ValueError, match="NodeGoal"):
+        policy.reset(ROBOT, NodeGoal("a"), 0)
+    with pytest.raises(ValueError, match="odometry"):
+        drive(policy, PointGoal(1.0, 1.0), 2, odometry=False)
+    assert len(drive(policy, ImageGoal(PICTURES[0]), 6, odometry=False)) == 5
+
+
+def test_twins_agree_and_other_seeds_sample_otherwise(model: NavigationModel) -> None:
+    first, twin, other = (drive(LearnedPolicy(model), GOALS[0], 6, seed) for seed in (3, 3, 4))
+    for a, b in zip(first, twin):
+        np.testing.assert_array_equal(a.waypoints, b.waypoints)
+    assert not np.allclose(first[0].waypoints, other[0].waypoints)
+    regressed = drive(LearnedPolicy(model, samples=0), GOALS[0], 6, 3)
+    assert regressed[0].alternatives == () and regressed[0].distance == pytest.approx(first[0].distance)
+
+
+def test_the_past_counts_and_a_reset_forgets_it(model: NavigationModel) -> None:
+    policy = LearnedPolicy(model, samples=0)
+    drive(policy, Explore(), 8)
+    history = policy._history(seen(8))
+    assert history.seen[0].tolist() == [True, True, True, False]  # 0.4, 0.8 and 1.2 s ago; 1.6 s ago nothing was seen
+    np.testing.assert_allclose(history.motion[0, :3, 4], [0.4, 0.8, 1.2], atol=1e-6)
+    assert (history.motion[0, :3, 0] < 0).all()  # behind
+    with_past = policy.plan(seen(8), Explore()).waypoints
+    policy.reset(ROBOT, Explore(), 0)
+    assert not policy._history(seen(8)).seen.any()
+    assert not np.allclose(policy.plan(seen(8), Explore()).waypoints, with_past)
+
+
+def test_a_place_is_told_from_where_the_robot_is(model: NavigationModel) -> None:
+    """The same place relative to the robot gives the same plan, wherever the odometry's origin is."""
+    policy = LearnedPolicy(model, samples=0)
+    plans = []
+    for pose, goal in ((Pose2(0, 0, 0), PointGoal(2, 1)), (Pose2(3, 4, np.pi / 2), PointGoal(2, 6))):
+        policy.reset(ROBOT, goal, 0)
+        plans.append(policy.plan(Observation(PICTURES[0], 0, pose), goal).waypoints)
+    np.testing.assert_allclose(plans[0], plans[1], atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_is_evaluated_by_its_folder(model: NavigationModel, tmp_path: Path) -> None:
+    save_pretrained(model, tmp_path / "net", {})
+    settings = EvaluationSettings(str(tmp_path / "net"), task="image-goal", scenes="house:3", distance=(1.6, 2.5), episodes=1)
+    records = evaluate(settings, 1, tmp_path / "r.jsonl", progress=False)
+    assert (tmp_path / "r.jsonl").read_text().count("\n") == 2 and records is not None
