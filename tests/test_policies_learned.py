@@ -104,6 +104,8 @@ def test_a_place_is_told_from_where_the_robot_is(model: NavigationModel) -> None
 @pytest.mark.slow
 def test_a_checkpoint_is_evaluated_by_its_folder(model: NavigationModel, tmp_path: Path) -> None:
     save_pretrained(model, tmp_path / "net", {})
-    settings = EvaluationSettings(str(tmp_path / "net"), task="image-goal", scenes="house:3", distance=(1.6, 2.5), episodes=1)
+    near = (1.6, 2.5)
+    settings = EvaluationSettings(
+        str(tmp_path / "net"), task="image-goal", scenes="house:3", distance=near, episodes=1)
     records = evaluate(settings, 1, tmp_path / "r.jsonl", progress=False)
     assert (tmp_path / "r.jsonl").read_text().count("\n") == 2 and records is not None
