@@ -181,3 +181,10 @@ def test_half_precision_is_close_and_half_as_large(tmp_path: Path) -> None:
     sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("half", "full")]
     assert sizes[0] < 0.6 * sizes[1]
     assert_same(model.state_dict(), from_pretrained(tmp_path / "half").state_dict(), 2e-3)
+
+
+def test_data_that_is_not_there_is_told_at_once(drives: Path, tmp_path: Path) -> None:
+    for wrong in (settings(tmp_path / "nope"), settings(drives, validation=(str(tmp_path / "nope"),))):
+        with pytest.raises(ValueError, match="not a dataset"):
+            train(dataclasses.replace(wrong, workers=1), tmp_path / "out", progress=False)
+    assert not (tmp_path / "out").exists()

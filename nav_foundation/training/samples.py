@@ -44,6 +44,11 @@ class Samples(Dataset[Clip]):
         return replace(clip, pictures=relit(clip.pictures, rng, self.light)) if self.light else clip
 
 
+    def check(self) -> None:
+        """Raise here, in one sentence, what is wrong with the data."""
+        _opened(self)
+
+
 @lru_cache(maxsize=4)
 def _opened(samples: Samples) -> tuple[Mixture, list[ClipMaker]]:
     """Once in each process."""

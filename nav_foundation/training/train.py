@@ -58,11 +58,15 @@ def train(
     """
     if (out / STATE).exists() and not resume:
         raise ValueError(f"{out} holds a training already: add --resume to go on with it, or name another folder")
+    config = preset(settings.model)
+    for data, training in ((settings.data, True), (settings.validation, False)):
+        if data:  # before anything is made, and before processes that could only show a traceback
+            _samples(data, settings, config, training=training).check()
     accelerator = Accelerator(mixed_precision=settings.precision, cpu=not torch.cuda.is_available())
     if settings.batch % (2 * accelerator.num_processes):
         raise ValueError(f"training batch is {settings.batch}: give a multiple of {2 * accelerator.num_processes}")
     torch.manual_seed(settings.seed)
-    model = NavigationModel(preset(settings.model)) if begin_with is None else from_pretrained(begin_with)
+    model = NavigationModel(config) if begin_with is None else from_pretrained(begin_with)
     state = State(model, Average(model, settings.average), _optimiser(model, settings))
     if resume and (out / STATE).exists():
         state.load(out / STATE)
