@@ -38,7 +38,8 @@ def drives(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings(drives: Path, **changes: object) -> TrainSettings:
-    base = TrainSettings((str(drives),), model="tiny", steps=4, batch=4, warmup=2, workers=0, save_every=1)
+    base = TrainSettings((str(drives),), model="tiny", steps=4, batch=4, warmup=2, workers=0, save_every=1,
+                         precision="no")
     return dataclasses.replace(base, **changes)
 
 
@@ -97,7 +98,8 @@ import sys
 from pathlib import Path
 from nav_foundation.training.settings import TrainSettings
 from nav_foundation.training.train import train
-settings = TrainSettings(({drives!r},), model="tiny", steps={steps}, batch=4, warmup=2, workers=0, save_every=1)
+settings = TrainSettings(({drives!r},), model="tiny", steps={steps}, batch=4, warmup=2, workers=0, save_every=1,
+                         precision="no")
 train(settings, Path({out!r}), resume=True, progress=False)
 """
 
@@ -123,11 +125,13 @@ def test_a_killed_training_goes_on_to_the_same_bits(drives: Path, tmp_path: Path
 def test_two_processes_train_as_one(drives: Path, tmp_path: Path) -> None:
     train(settings(drives), tmp_path / "one", progress=False)
     script = tmp_path / "train.py"
-    script.write_text(TRAIN.format(drives=str(drives), steps=4, out=str(tmp_path / "two")))
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines",
-               "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0", str(script)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    count = "import torch.distributed as d; print('one of', d.get_world_size(), flush=True)\n"
+    script.write_text(TRAIN.format(drives=str(drives), steps=4, out=str(tmp_path / "two")) + count)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("one of 2") == 2
     assert_same(weights(tmp_path / "one"), weights(tmp_path / "two"), 2e-4)
 
 
@@ -136,7 +140,7 @@ def test_a_diverging_loss_stops_and_keeps_the_batch(drives: Path, tmp_path: Path
     with pytest.raises(ValueError, match=r"the loss became .* at step \d+ .*the batch is in"):
         train(wild, tmp_path / "wild", progress=False)
     kept = torch.load(tmp_path / "wild" / "diverged.pt", weights_only=True)
-    assert kept["pictures"].dtype == torch.uint8 and len(kept["current"]) == 4
+    assert kept["pictures"].dtype == torch.uint8 and len(kept["current"]) == 4 * 3
 
 
 def test_the_learning_rate_warms_up_and_falls(drives: Path) -> None:

@@ -56,13 +56,13 @@ def maker(folder: Path, *drives: tuple, rules: ClipRules = RULES) -> ClipMaker:
 
 
 def rows(clip: Clip, kind: str) -> np.ndarray:
-    return np.flatnonzero(clip.pairs.kind == KINDS.index(kind))
+    return np.flatnonzero(clip.pairs[0].kind == KINDS.index(kind))
 
 
 def test_goals_ahead_are_as_far_as_the_drive_to_them(tmp_path: Path) -> None:
     make = maker(tmp_path, corner_drive(False), rules=ClipRules(goals=50, behind=0.0, farthest=3.0, place_noise=0.0))
     clip = make(0, 5, np.random.default_rng(0))
-    pairs = clip.pairs
+    pairs = clip.pairs[0]
     images, (first, *_), = rows(clip, "image"), rows(clip, "point")
     assert (pairs.measured[images] == 1).all() and (pairs.drives[images] == 1).all()
     assert pairs.distance[images].min() >= 0.3 and pairs.distance[images].max() <= 3.4
@@ -82,45 +82,45 @@ def test_goals_ahead_are_as_far_as_the_drive_to_them(tmp_path: Path) -> None:
 def test_goals_behind_have_a_distance_and_no_way(tmp_path: Path) -> None:
     clip = maker(tmp_path, corner_drive(False), rules=ClipRules(behind=1.0))(0, 30, np.random.default_rng(0))
     images = rows(clip, "image")
-    assert (clip.pairs.drives[images] == 0).all() and (clip.pairs.measured[images] == 1).all()
+    assert (clip.pairs[0].drives[images] == 0).all() and (clip.pairs[0].measured[images] == 1).all()
 
 
 def test_the_experts_plan_is_learnt_where_it_does_not_pass_the_goal(tmp_path: Path) -> None:
     rules = ClipRules(goals=40, behind=0.0, nearest=0.2, farthest=1.3)
     clip = maker(tmp_path, corner_drive(True), rules=rules)(0, 0, np.random.default_rng(0))
-    far = [k for k in rows(clip, "image") if clip.pairs.distance[k] > 0.81]
-    near = [k for k in rows(clip, "image") if clip.pairs.distance[k] < 0.5]
+    far = [k for k in rows(clip, "image") if clip.pairs[0].distance[k] > 0.81]
+    near = [k for k in rows(clip, "image") if clip.pairs[0].distance[k] < 0.5]
     assert far and near
     for k in far:
-        np.testing.assert_allclose(clip.pairs.waypoints[k, :, 0], 0.1 / STEP, atol=1e-6)
+        np.testing.assert_allclose(clip.pairs[0].waypoints[k, :, 0], 0.1 / STEP, atol=1e-6)
     for k in near:
-        assert clip.pairs.waypoints[k, -1, 0] * 8 * STEP == pytest.approx(clip.pairs.distance[k], abs=1e-5)
+        assert clip.pairs[0].waypoints[k, -1, 0] * 8 * STEP == pytest.approx(clip.pairs[0].distance[k], abs=1e-5)
 
 
 def test_of_a_policys_drive_only_the_labels_are_learnt(tmp_path: Path) -> None:
     clip = maker(tmp_path, corner_drive(True, "policy"))(0, 3, np.random.default_rng(0))
     images, words = rows(clip, "image"), rows(clip, "words")
-    for weights in (clip.pairs.drives, clip.pairs.measured, clip.pairs.judged):
+    for weights in (clip.pairs[0].drives, clip.pairs[0].measured, clip.pairs[0].judged):
         assert (weights[images] == 0).all() and (weights[words] == 1).all()
-    assert clip.pairs.distance[words] == pytest.approx(3.6) and len(rows(clip, "route")) == 0
+    assert clip.pairs[0].distance[words] == pytest.approx(3.6) and len(rows(clip, "route")) == 0
 
 
 def test_route_commands_name_the_turn_ahead(tmp_path: Path) -> None:
     make = maker(tmp_path, corner_drive(False))
     clip = make(0, 2, np.random.default_rng(0))
-    assert clip.pairs.route[rows(clip, "route")] == 1  # left
+    assert clip.pairs[0].route[rows(clip, "route")] == 1  # left
     assert len(rows(make(0, 30, np.random.default_rng(0)), "route")) == 0  # the drive ends before
 
 
 def test_the_past_is_where_the_robot_was(tmp_path: Path) -> None:
     clip = maker(tmp_path, corner_drive(False))(0, 21, np.random.default_rng(0))
     every = 2  # frames in 0.4 s
-    assert clip.past.all() and clip.pictures.shape[1:] == (48, 64, 3)
+    assert clip.past[0].all() and clip.pictures.shape[1:] == (48, 64, 3)
     # at (1.9, 0.2) looking along +y; the frames before lie behind, those before the corner behind to the left
-    np.testing.assert_allclose(clip.motion[0], [-2 * 0.1 / STEP, 0.0, -1.0, 0.0, 0.4], atol=1e-5)
-    np.testing.assert_allclose(clip.motion[3][:2], [-0.2 / STEP, 0.1 * (6 * every // 2) / STEP], atol=0.11 / STEP)
+    np.testing.assert_allclose(clip.motion[0, 0], [-2 * 0.1 / STEP, 0.0, -1.0, 0.0, 0.4], atol=1e-5)
+    np.testing.assert_allclose(clip.motion[0, 3, :2], [-0.2 / STEP, 0.1 * (6 * every // 2) / STEP], atol=0.11 / STEP)
     early = maker(tmp_path / "b", corner_drive(False))(0, 3, np.random.default_rng(0))
-    assert early.past.tolist() == [True, False, False, False]
+    assert early.past[0].tolist() == [True, False, False, False]
 
 
 @pytest.mark.parametrize("task", ["instruction", "object-goal", "point-goal"])
@@ -128,15 +128,15 @@ def test_mirrors_undo_themselves_and_swap_sides(tmp_path: Path, task: str) -> No
     clip = maker(tmp_path, corner_drive(True, task=task))(0, 5, np.random.default_rng(1))
     other = mirrored(clip)
     again = mirrored(other)
-    for field in dataclasses.fields(clip.pairs):
-        np.testing.assert_array_equal(getattr(again.pairs, field.name), getattr(clip.pairs, field.name))
+    for field in dataclasses.fields(clip.pairs[0]):
+        np.testing.assert_array_equal(getattr(again.pairs[0], field.name), getattr(clip.pairs[0], field.name))
     np.testing.assert_array_equal(again.pictures, clip.pictures)
     np.testing.assert_array_equal(again.motion, clip.motion)
     np.testing.assert_array_equal(other.pictures[0], clip.pictures[0][:, ::-1])
-    np.testing.assert_array_equal(other.pairs.place[:, 1], -clip.pairs.place[:, 1])
-    assert {t.replace("left", "right") for t in clip.pairs.words} == set(other.pairs.words)
+    np.testing.assert_array_equal(other.pairs[0].place[:, 1], -clip.pairs[0].place[:, 1])
+    assert {t.replace("left", "right") for t in clip.pairs[0].words} == set(other.pairs[0].words)
     if len(rows(clip, "route")):
-        assert clip.pairs.route[rows(clip, "route")] == 1 and other.pairs.route[rows(clip, "route")] == 2
+        assert clip.pairs[0].route[rows(clip, "route")] == 1 and other.pairs[0].route[rows(clip, "route")] == 2
 
 
 def batch_of(tmp_path: Path) -> Batch:
@@ -147,14 +147,34 @@ def batch_of(tmp_path: Path) -> Batch:
 def test_a_batch_points_at_its_pictures(tmp_path: Path) -> None:
     batch = batch_of(tmp_path)
     per_clip = 1 + CONFIG.history + ClipRules().goals
-    assert len(batch.pictures) == 3 * per_clip and batch.current.tolist() == [0, per_clip, 2 * per_clip]
+    stands = 1 + ClipRules().stands
+    assert len(batch.pictures) == 3 * per_clip and len(batch.current) == 3 * stands
+    assert batch.current[::stands].tolist() == [0, per_clip, 2 * per_clip]
+    clip = torch.arange(3).repeat_interleave(stands)
+    assert (batch.current // per_clip == clip).all()
     image = batch.kind == KINDS.index("image")
-    own = batch.picture // per_clip == torch.arange(3)[:, None]
+    assert not (batch.picture == batch.current[:, None])[:, :-1][image[:, :-1]].any()  # none to where it stands
+    own = batch.picture // per_clip == clip[:, None]
     assert own[:, :-1][image[:, :-1]].all()  # goals of the clip itself ...
-    assert not own[:2, -1].any() and batch.unreachable[:2, -1].all()  # ... and the partner's
-    assert not batch.unreachable[2].any() and not batch.unreachable[:, :-1].any()  # the third one has no partner
+    assert not own[:6, -1].any() and batch.unreachable[:6, -1].all()  # ... and the partner's
+    assert not batch.unreachable[6:].any() and not batch.unreachable[:, :-1].any()  # the third one has no partner
     assert (batch.arrived[:, -1] == 0).all() and (batch.drives[:, -1] == 0).all()
-    assert batch.judged[:, -1].tolist() == batch.measured[:, -1].tolist() == [1, 1, 0]
+    assert batch.judged[:, -1].tolist() == batch.measured[:, -1].tolist() == [1] * 6 + [0] * 3
+
+
+def test_stands_ahead_see_the_same_drive_from_there(tmp_path: Path) -> None:
+    rules = ClipRules(behind=0.0, nearest=0.3, farthest=1.5, place_noise=0.0)
+    clip = maker(tmp_path, corner_drive(False), rules=rules)(0, 2, np.random.default_rng(0))
+    assert len(clip.pairs) == len(clip.stands) == 3 and not clip.past[1:].any()
+    first = clip.pairs[0]
+    along = {int(p): float(d) for p, d in zip(first.picture, first.distance) if p}  # m from the first stand, by picture
+    for stand, pairs in zip(clip.stands[1:], clip.pairs[1:]):
+        images = np.flatnonzero(pairs.kind == KINDS.index("image"))
+        assert stand not in pairs.picture[images] and 0 in pairs.picture[images]  # the way back is among the goals
+        for k in images:
+            there = along.get(int(pairs.picture[k]), 0.0)
+            assert pairs.distance[k] == pytest.approx(abs(there - along[int(stand)]), abs=1e-5)
+            assert pairs.drives[k] == (there >= along[int(stand)])
 
 
 def test_pictures_of_the_same_scene_are_no_negatives(tmp_path: Path) -> None:

@@ -20,11 +20,18 @@ class Attention(nn.Module):
         q = self._split(self.query(queries))
         k, v = (self._split(part) for part in self.key_value(keys).chunk(2, dim=-1))
         mask = None if seen is None else seen[:, None, None, :]
-        found = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        found = _looked_up(q, k, v, mask)
         return torch.as_tensor(self.out(found.transpose(1, 2).flatten(2)))
 
     def _split(self, tokens: Tensor) -> Tensor:
         return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def _looked_up(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    if q.device.type == "cpu" and q.dtype is torch.bfloat16:  # its fused kernel is slow there
+        with torch.autocast("cpu", enabled=False):
+            return F.scaled_dot_product_attention(q.float(), k.float(), v.float(), attn_mask=mask)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
 
 class MLP(nn.Sequential):

@@ -9,7 +9,7 @@ from nav_foundation.preprocessing import CanonicalView
 
 @dataclass(frozen=True)
 class ModelConfig:
-    backbone: str = "mobilenetv3_small_100"  # any timm network with a feature map of stride 16
+    backbone: str = "regnetx_004"  # any timm network with a feature map of stride 16
     view: CanonicalView = field(default_factory=CanonicalView)
     width: int = 128  # of every token
     heads: int = 4

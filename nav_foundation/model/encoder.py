@@ -30,7 +30,7 @@ class FrameEncoder(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        backbone = _backbone(config.backbone)
+        backbone = _backbone(config.backbone).to(memory_format=torch.channels_last)
         self.backbone: nn.Module = backbone
         channels = int(backbone.feature_info.channels()[-1])
         self.rows, self.columns = config.view.height // STRIDE, config.view.width // STRIDE
@@ -48,7 +48,7 @@ class FrameEncoder(nn.Module):
 
     def forward(self, pictures: Tensor) -> Frames:
         """`pictures` [N, 3, h, w] as `preprocessing.normalise` gives them, of the canonical view's size."""
-        features = self.backbone(pictures)[-1]
+        features = self.backbone(pictures.contiguous(memory_format=torch.channels_last))[-1]
         rows, columns = features.shape[-2:]
         if (rows, columns) != (self.rows, self.columns):
             raise ValueError(f"pictures of {tuple(pictures.shape)} do not fit: the network looks at "

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from nav_foundation.training.clips import Clip
+from nav_foundation.training.pairs import Pairs
 from nav_foundation.types import ROUTE_COMMANDS
 
 _SIDES = {"left": "right", "right": "left"}
@@ -17,16 +18,18 @@ _SIDE = re.compile(r"\b(left|right)", re.IGNORECASE)
 
 def mirrored(clip: Clip) -> Clip:
     """The clip as a mirror shows it: left is right, in pictures, poses and words. Its own inverse."""
-    pairs = clip.pairs
+    return replace(
+        clip, pictures=np.ascontiguousarray(clip.pictures[:, :, ::-1]),
+        motion=clip.motion * np.array([1, -1, -1, 1, 1], np.float32), pairs=tuple(map(_mirrored_pairs, clip.pairs)),
+    )
+
+
+def _mirrored_pairs(pairs: Pairs) -> Pairs:
     across = np.array([1, -1, -1], np.float32)  # x, y, yaw
     commands = np.array([ROUTE_COMMANDS.index(_SIDES.get(name, name)) for name in ROUTE_COMMANDS])
     return replace(
-        clip, pictures=np.ascontiguousarray(clip.pictures[:, :, ::-1]),
-        motion=clip.motion * np.array([1, -1, -1, 1, 1], np.float32),
-        pairs=replace(
-            pairs, place=pairs.place * across, words=tuple(map(_mirrored_words, pairs.words)),
-            route=commands[pairs.route], waypoints=pairs.waypoints * np.array([1, -1, 1, -1], np.float32),
-        ),
+        pairs, place=pairs.place * across, words=tuple(map(_mirrored_words, pairs.words)),
+        route=commands[pairs.route], waypoints=pairs.waypoints * np.array([1, -1, 1, -1], np.float32),
     )
 
 

@@ -23,7 +23,7 @@ _WORDS = (KINDS.index("words"), KINDS.index("object"))
 
 @dataclass(frozen=True)
 class Batch:
-    """B clips with Q goals each, N pictures in all."""
+    """B stands (those of a clip side by side) with Q goals each, N pictures in all."""
 
     pictures: Tensor  # [N, 3, h, w] uint8
     current: Tensor  # [B] number of a picture
@@ -53,32 +53,35 @@ class Batch:
 
 
 def collate(clips: Sequence[Clip], config: ModelConfig) -> Batch:
-    """One batch. Each clip also gets its partner's picture as a goal, if that is of another scene."""
+    """One batch. Each stand also gets one of its clip's partner as a goal, if that is of another scene."""
     counts = np.array([len(clip.pictures) for clip in clips])
-    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    count, past = len(clips), config.history
-    others = [_elsewhere(clips, k) for k in range(count)]
-    foreign = np.array([starts[k if o is None else o] for k, o in enumerate(others)])
-    rows: dict[str, Any] = {name: np.stack([getattr(clip.pairs, name) for clip in clips]) for name in _COLUMNS}
+    firsts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    stands = len(clips[0].stands)
+    current = (firsts[:, None] + np.stack([clip.stands for clip in clips])).ravel()
+    starts = np.repeat(firsts, stands)  # of the clip of each stand
+    others = [_elsewhere(clips, k) for k in range(len(clips))]
+    foreign = current.reshape(-1, stands)[[k if o is None else o for k, o in enumerate(others)]].ravel()
+    pairs = [pairs for clip in clips for pairs in clip.pairs]
+    rows: dict[str, Any] = {name: np.stack([getattr(part, name) for part in pairs]) for name in _COLUMNS}
     rows["picture"] = np.where(rows["kind"] == KINDS.index("image"), rows["picture"] + starts[:, None], 0)
-    known = np.array([o is not None for o in others], np.float32)[:, None]
+    known = np.repeat(np.array([o is not None for o in others], np.float32), stands)[:, None]
     extra = {"kind": KINDS.index("image"), "picture": foreign[:, None], "measured": known, "judged": known}
     unreachable = np.concatenate([np.zeros_like(rows["has_yaw"]), known > 0], axis=1)
     for name, values in rows.items():
         more = np.zeros_like(values[:, :1])
         more[...] = extra.get(name, 0)
         rows[name] = np.concatenate([values, more], axis=1)
-    words = [text for clip in clips for text, kind in zip(clip.pairs.words, clip.pairs.kind) if kind in _WORDS]
+    words = [text for part in pairs for text, kind in zip(part.words, part.kind) if kind in _WORDS]
     text, text_seen = as_bytes(words or [" "], config.text_bytes)
     pictures = torch.from_numpy(np.concatenate([clip.pictures for clip in clips])).permute(0, 3, 1, 2)
     return Batch(
-        pictures=pictures, current=torch.from_numpy(starts),
-        past=torch.from_numpy(starts[:, None] + np.arange(1, past + 1)),
-        past_seen=torch.from_numpy(np.stack([clip.past for clip in clips])),
-        motion=torch.from_numpy(np.stack([clip.motion for clip in clips])),
-        body=torch.from_numpy(np.stack([clip.body for clip in clips])),
-        noise=torch.from_numpy(np.stack([clip.noise for clip in clips])),
-        time=torch.from_numpy(np.stack([clip.time for clip in clips])),
+        pictures=pictures, current=torch.from_numpy(current),
+        past=torch.from_numpy(starts[:, None] + np.arange(1, config.history + 1)),
+        past_seen=torch.from_numpy(np.concatenate([clip.past for clip in clips])),
+        motion=torch.from_numpy(np.concatenate([clip.motion for clip in clips])),
+        body=torch.from_numpy(np.stack([clip.body for clip in clips]).repeat(stands, axis=0)),
+        noise=torch.from_numpy(np.concatenate([clip.noise for clip in clips])),
+        time=torch.from_numpy(np.concatenate([clip.time for clip in clips])),
         text=text[: len(words)], text_seen=text_seen[: len(words)], unreachable=torch.from_numpy(unreachable),
         **{name: torch.from_numpy(values) for name, values in rows.items()},
     )

@@ -1,6 +1,7 @@
-"""A clip: one frame of a drive, its past, and goals of all kinds with what the drive did about them.
+"""A clip: a frame of a drive, its past, pictures ahead, and goals of all kinds with what the drive did about them.
 
-Every picture is there once, and pairs point at it, so that a network encodes it once.
+Every picture is there once, and pairs point at it, so that a network encodes it once. Some of the pictures ahead are
+stands as well: places to look from, towards the others.
 """
 
 from __future__ import annotations
@@ -20,14 +21,15 @@ from nav_foundation.training.pairs import ClipRules, Pairs, frames_ahead, pairs_
 
 @dataclass(frozen=True)
 class Clip:
-    pictures: np.ndarray  # [F, h, w, 3] uint8 in the canonical view: the current one, P of the past, goals
-    past: np.ndarray  # [P] bool, which of the past were there
-    motion: np.ndarray  # [P, 5] float32, see network.History
+    pictures: np.ndarray  # [F, h, w, 3] uint8 in the canonical view: the first stand's, P of its past, goals
+    stands: np.ndarray  # [S] int64, their pictures
+    past: np.ndarray  # [S, P] bool, which of the past were there: for all stands but the first, none
+    motion: np.ndarray  # [S, P, 5] float32, see network.History
     body: np.ndarray  # [BODY] float32
     scene: str  # where, so that pictures of other places can be told
-    pairs: Pairs
-    noise: np.ndarray  # [Q + 1, H, 4] float32 and
-    time: np.ndarray  # [Q + 1] float32 0..1, for the flow; drawn here, so that a batch is a function of its clips
+    pairs: tuple[Pairs, ...]  # S of them
+    noise: np.ndarray  # [S, Q + 1, H, 4] float32 and
+    time: np.ndarray  # [S, Q + 1] float32 0..1, for the flow; drawn here, so that a batch is a function of its clips
 
 
 class ClipMaker:
@@ -38,23 +40,34 @@ class ClipMaker:
     ) -> None:
         """`robot` is used where an episode does not tell its own."""
         self._dataset, self._config, self._rules, self._robot = dataset, config, rules, robot
-        self._episode = lru_cache(maxsize=256)(self._load)
+        self._episode = lru_cache(maxsize=4096)(self._load)
 
     def __call__(self, episode: int, frame: int, rng: np.random.Generator) -> Clip:
-        drive = self._episode(episode)
+        drive, rules = self._episode(episode), self._rules
         past, seen = self._past(drive, frame)
-        ahead = frames_ahead(drive, frame, self._rules, rng)
-        numbers = [frame, *past, *ahead]
-        pictures = [drive.see(picture) for picture in self._dataset.images(episode, numbers)]
+        ahead = frames_ahead(drive, frame, rules, rng)
+        pictures = [drive.see(picture) for picture in self._dataset.images(episode, [frame, *past, *ahead])]
         own = drive.goal_picture()
         if own is not None:
             pictures.append(own)
-        first = 1 + len(past)
-        pairs = pairs_of(drive, frame, ahead, first, first + len(ahead) if own is not None else None, self._rules, rng)
-        body = np.asarray(body_of(drive.robot), np.float32)
-        noise = rng.standard_normal((len(pairs.kind) + 1, *pairs.waypoints.shape[1:]), dtype=np.float32)
-        time = rng.random(len(noise), dtype=np.float32)
-        return Clip(np.stack(pictures), seen, drive.motion(frame, past), body, drive.info.scene, pairs, noise, time)
+        first = 1 + len(past)  # picture of the first goal
+        on_drive = [(frame, 0), *((goal, first + k) for k, goal in enumerate(ahead))]
+        # The nearest goal looks much like the frame itself, the farthest has no others ahead.
+        stands = [on_drive[k] for k in (0, *range(2, 2 + rules.stands))]
+        pairs = tuple(
+            pairs_of(drive, stand[0], [goal for goal in on_drive if goal[1] not in (stand[1], 0)] + on_drive[:k > 0],
+                     first + len(ahead) if own is not None else None, rules, rng)
+            for k, stand in enumerate(stands)
+        )
+        motion = np.zeros((len(stands), len(past), 5), np.float32)
+        motion[0] = drive.motion(frame, past)
+        shape = (len(stands), len(pairs[0].kind) + 1, *pairs[0].waypoints.shape[1:])
+        return Clip(
+            np.stack(pictures), np.array([picture for _, picture in stands]),
+            np.stack([seen, *(np.zeros_like(seen) for _ in stands[1:])]), motion,
+            np.asarray(body_of(drive.robot), np.float32), drive.info.scene, pairs,
+            rng.standard_normal(shape, dtype=np.float32), rng.random(shape[:2], dtype=np.float32),
+        )
 
     def _load(self, episode: int) -> Drive:
         info = self._dataset.info(episode)

@@ -17,7 +17,10 @@ def add_train(verbs: Any, verb: Verb) -> None:
   nav-foundation train --data runs/houses runs/city --weights 3 1 --minutes 9 --out runs/nano
   nav-foundation train --data runs/houses runs/city --weights 3 1 --minutes 9 --out runs/nano --resume
   accelerate launch --num_processes 4 -m nav_foundation.cli train --data runs/drives --batch 64 --out runs/nano
+  torchrun --standalone --nproc_per_node 2 -m nav_foundation.cli train --data runs/drives --workers 0 --out runs/nano
   nav-foundation eval --policy runs/nano/model --task image-goal --episodes 50
+
+(accelerate for GPUs and machines; torchrun, on a CPU with ACCELERATE_USE_CPU=true and OMP_NUM_THREADS=1, for cores.)
 
 It stops after --steps or --minutes, or when it is killed; the same command with --resume goes on to the same bits.
 --out gets model/ (weights and config.json), state.pt (for --resume) and logs/ (tensorboard --logdir).""")
@@ -33,7 +36,8 @@ It stops after --steps or --minutes, or when it is killed; the same command with
     add("--minutes", type=float, default=math.inf, metavar="M", help="stop then, to be resumed (default: never)")
     add("--batch", type=int, default=16, metavar="N", help="clips of a step, over all processes (default 16)")
     add("--rate", type=float, default=1e-3, metavar="R", help="highest learning rate (default 0.001)")
-    add("--precision", choices=("no", "bf16"), default="no", metavar="no|bf16", help="bf16 is for GPUs (default no)")
+    add("--precision", choices=("auto", "no", "bf16"), default="auto", metavar="auto|no|bf16",
+        help="auto: bf16 where the processor is made for it")
     add("--workers", type=int, default=1, metavar="W", help="processes that prepare clips (default 1)")
     add("--seed", type=int, default=0, metavar="S", help="of weights, samples and noise (default 0)")
 

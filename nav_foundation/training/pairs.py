@@ -24,6 +24,7 @@ TOUR_IN_VIEW = 5.0  # m; a tour's goal farther away cannot be known from picture
 @dataclass(frozen=True)
 class ClipRules:
     goals: int = 5  # pictures on the drive
+    stands: int = 2  # of them also looked from, towards the others
     places: int = 2  # of them also told as places
     nearest: float = 0.3  # m along the drive to a goal, drawn log-uniformly ...
     farthest: float = 12.0  # m
@@ -65,7 +66,7 @@ class Pairs:
 
 
 def frames_ahead(drive: Drive, frame: int, rules: ClipRules, rng: np.random.Generator) -> list[int]:
-    """Numbers of goal frames: log-uniform in metres along the drive; beyond its end, its last one."""
+    """Numbers of goal frames, in order: log-uniform in metres along the drive; beyond its end, its last one."""
     found = []
     for _ in range(rules.goals):
         metres = math.exp(rng.uniform(math.log(rules.nearest), math.log(rules.farthest)))
@@ -74,16 +75,17 @@ def frames_ahead(drive: Drive, frame: int, rules: ClipRules, rng: np.random.Gene
         else:
             number = int(np.searchsorted(drive.driven, drive.driven[frame] + metres)) + int(rng.integers(3))
         found.append(min(max(number, 0), len(drive.poses) - 1))
-    return found
+    return sorted(found)
 
 
 def pairs_of(
-    drive: Drive, frame: int, goals: Sequence[int], first: int, own: int | None, rules: ClipRules,
+    drive: Drive, frame: int, goals: Sequence[tuple[int, int]], own: int | None, rules: ClipRules,
     rng: np.random.Generator,
 ) -> Pairs:
-    """Goals on the drive as pictures (from number `first` on) and as places, the drive's own goal, a command, none."""
-    pairs = [_picture(drive, frame, goal, first + k) for k, goal in enumerate(goals)]
-    pairs += [_place(drive, frame, goal, rules, rng) for goal in goals[: rules.places]]
+    """Goals (frame, number of its picture) as pictures and as places, the drive's own goal, a command, none."""
+    pairs = [_picture(drive, frame, goal, picture) for goal, picture in goals]
+    chosen = rng.permutation(len(goals))[: rules.places]
+    pairs += [_place(drive, frame, goals[k][0], rules, rng) for k in chosen]
     pairs.append(_own_goal(drive, frame, own))
     pairs.append(_route(drive, frame))
     pairs.append(Pair("none", waypoints=drive.plan(frame)))

@@ -23,7 +23,7 @@ class TrainSettings:
     average: float = 0.999  # of weights, over steps
     light: float = 1.0  # strength of other light
     flips: bool = True
-    precision: Literal["no", "bf16"] = "no"
+    precision: Literal["auto", "no", "bf16"] = "auto"  # auto = bf16 where the processor is made for it
     seed: int = 0
     workers: int = 1
     save_every: int = 500  # steps

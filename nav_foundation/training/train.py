@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch import nn
 from tqdm import tqdm
 
@@ -62,7 +63,10 @@ def train(
     for data, training in ((settings.data, True), (settings.validation, False)):
         if data:  # before anything is made, and before processes that could only show a traceback
             _samples(data, settings, config, training=training).check()
-    accelerator = Accelerator(mixed_precision=settings.precision, cpu=not torch.cuda.is_available())
+    accelerator = Accelerator(
+        mixed_precision=_precision(settings), cpu=not torch.cuda.is_available(),
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],  # a batch may lack words
+    )
     if settings.batch % (2 * accelerator.num_processes):
         raise ValueError(f"training batch is {settings.batch}: give a multiple of {2 * accelerator.num_processes}")
     torch.manual_seed(settings.seed)
@@ -95,8 +99,9 @@ class _Run:
         steps = range(state.step, settings.steps)
         batches = loader(self._samples, steps, settings.batch, settings.workers,
                          accelerator.process_index, accelerator.num_processes)
-        bar = tqdm(steps, initial=first, total=settings.steps, unit="step", dynamic_ncols=True, desc="training",
-                   disable=not (progress and accelerator.is_main_process) or None)
+        bar = tqdm(steps, initial=first, total=settings.steps, unit="step", desc="training",
+                   mininterval=0.2 if sys.stderr.isatty() else 60.0,  # a line a minute in a log
+                   disable=not (progress and accelerator.is_main_process))
         parts, pairs = dict.fromkeys(PARTS, math.nan), 0
         for step in bar:
             batch = next(batches).to(accelerator.device)
@@ -187,6 +192,15 @@ def schedule(step: int, settings: TrainSettings) -> float:
         return (step + 1) / settings.warmup
     done = (step - settings.warmup) / max(settings.steps - settings.warmup, 1)
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+
+def _precision(settings: TrainSettings) -> str:
+    if settings.precision != "auto":
+        return settings.precision
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported() else "no"
+    made_for_it = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return "bf16" if made_for_it and made_for_it() else "no"
 
 
 def _optimiser(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
