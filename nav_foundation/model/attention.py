@@ -53,6 +53,26 @@ class Block(nn.Module):
         return torch.as_tensor(tokens + self.mlp(self.mlp_norm(tokens)))
 
 
+class Correspondence(nn.Module):
+    """Tells tokens where among `cells` places something like them is: how like it each place is, and which one most.
+
+    Attention finds this too, but only after long training, as its queries and keys begin unrelated.
+    """
+
+    def __init__(self, width: int, cells: int) -> None:
+        super().__init__()
+        self.sought, self.offered = nn.Linear(width, width, bias=False), nn.Linear(width, width, bias=False)
+        self.offered.load_state_dict(self.sought.state_dict())  # like finds like from the first step on
+        self.sharpness = nn.Parameter(torch.tensor(2.3))  # log
+        self.out = nn.Linear(2 * cells, width)
+
+    def forward(self, tokens: Tensor, places: Tensor) -> Tensor:
+        """What to add to tokens [B, N, D] for places [B, cells, D]."""
+        sought, offered = F.normalize(self.sought(tokens), dim=-1), F.normalize(self.offered(places), dim=-1)
+        alike = sought @ offered.transpose(1, 2)
+        return torch.as_tensor(self.out(torch.cat([alike, (self.sharpness.exp() * alike).softmax(dim=-1)], dim=-1)))
+
+
 class DecoderBlock(Block):
     """Self-attention among a goal's tokens, then a look at the memory that all goals of a frame share."""
 

@@ -40,6 +40,9 @@ class FrameEncoder(nn.Module):
         self.map_place = nn.Parameter(0.02 * torch.randn(self.rows * self.columns, config.width))
         self.token_place = nn.Parameter(0.02 * torch.randn(self.rows // self.joined * self.columns, config.width))
         self.map_norm, self.token_norm = nn.LayerNorm(config.width), nn.LayerNorm(config.width)
+        with torch.no_grad():  # tokens begin as means of the map's cells, so that both can be compared
+            self.to_tokens.weight.copy_(self.to_map.weight.expand_as(self.to_tokens.weight) / self.joined)
+            self.to_tokens.bias.copy_(self.to_map.bias)  # type: ignore[union-attr, arg-type]
 
     @property
     def tokens(self) -> int:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from nav_foundation.model.attention import MLP, Block, DecoderBlock
+from nav_foundation.model.attention import MLP, Block, Correspondence, DecoderBlock
 from nav_foundation.model.config import ModelConfig
 from nav_foundation.model.encoder import FrameEncoder, Frames
 from nav_foundation.model.goals import GoalAdapters, GoalTokens
@@ -66,6 +66,7 @@ class NavigationModel(nn.Module):
         self.body, self.motion = MLP(BODY, width, width), MLP(5, width, width)
         self.prefix = nn.ModuleList(Block(width, config.heads) for _ in range(config.prefix_layers))
         self.readouts = nn.Parameter(0.02 * torch.randn(2, width))
+        self.correspondence = Correspondence(width, len(self.encoder.map_place))
         self.decoder = nn.ModuleList(DecoderBlock(width, config.heads) for _ in range(config.decoder_layers))
         self.norm = nn.LayerNorm(width)
         self.heads = Heads(config)
@@ -84,8 +85,10 @@ class NavigationModel(nn.Module):
 
     def decide(self, memory: Memory, goals: GoalTokens) -> Readouts:
         """Goals are Q per tick: tokens [B, Q, G, D], seen [B, Q, G]."""
-        b, q = goals.tokens.shape[:2]
-        tokens = torch.cat([self.readouts.expand(b, q, -1, -1), goals.tokens], dim=2)
+        b, q, g, d = goals.tokens.shape
+        cells = memory.tokens[:, -len(self.encoder.map_place) :]
+        found = self.correspondence(goals.tokens.reshape(b, q * g, d), cells).view(b, q, g, d)
+        tokens = torch.cat([self.readouts.expand(b, q, -1, -1), goals.tokens + found], dim=2)
         seen = torch.cat([torch.ones_like(goals.seen[:, :, :1]).expand(-1, -1, 2), goals.seen], dim=2)
         for block in self.decoder:
             assert isinstance(block, DecoderBlock)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,8 @@ from nav_foundation.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from nav_foundation.training.clips import Clip
 
 _COLUMNS = (
-    "kind", "picture", "place", "has_yaw", "route", "waypoints", "drives", "distance", "measured", "arrived", "judged",
+    "kind", "picture", "place", "has_yaw", "located", "route", "waypoints", "drives", "distance", "measured", "arrived",
+    "judged",
 )
 _WORDS = (KINDS.index("words"), KINDS.index("object"))
 
@@ -35,6 +36,7 @@ class Batch:
     picture: Tensor  # [B, Q] number of a picture, where the goal is one
     place: Tensor  # [B, Q, 3]
     has_yaw: Tensor  # [B, Q] bool
+    located: Tensor  # [B, Q] weights of the places of pictures
     route: Tensor  # [B, Q]
     text: Tensor  # [T, L] bytes of the goals in words, in the order in which they come
     text_seen: Tensor  # [T, L] bool
@@ -85,6 +87,15 @@ def collate(clips: Sequence[Clip], config: ModelConfig) -> Batch:
         text=text[: len(words)], text_seen=text_seen[: len(words)], unreachable=torch.from_numpy(unreachable),
         **{name: torch.from_numpy(values) for name, values in rows.items()},
     )
+
+
+def about(batch: Batch, kinds: Sequence[str]) -> Batch:
+    """The batch, but goals of other kinds teach nothing."""
+    if set(kinds) >= set(KINDS):
+        return batch
+    wanted = torch.isin(batch.kind, torch.tensor([KINDS.index(kind) for kind in kinds], device=batch.kind.device))
+    weights = {name: getattr(batch, name) * wanted for name in ("drives", "measured", "judged", "located")}
+    return replace(batch, **weights)
 
 
 def _elsewhere(clips: Sequence[Clip], number: int) -> int | None:

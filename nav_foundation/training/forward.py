@@ -17,20 +17,22 @@ from nav_foundation.training.losses import (
     distance_targets,
     flow_loss,
     flow_pair,
+    place_loss,
+    place_targets,
     waypoint_loss,
 )
 
-PARTS = {"waypoints": 2.0, "flow": 1.0, "distance": 0.3, "arrival": 1.0}  # and what each counts in the sum
+PARTS = {"waypoints": 2.0, "flow": 1.0, "distance": 0.3, "arrival": 1.0, "place": 1.0}  # shares of the sum
 
 
 class Losses(NamedTuple):
     """Each part as a sum over goals, and the weights that it was summed with: what is not known has weight 0."""
 
-    sums: Tensor  # [4] in the order of PARTS
-    weights: Tensor  # [4]
+    sums: Tensor  # [parts] in the order of PARTS
+    weights: Tensor  # [parts]
 
     def total(self, weights: Tensor | None = None) -> Tensor:
-        """The loss; `weights` [4] are those of all processes together, where there are several."""
+        """The loss; `weights` [parts] are those of all processes together, where there are several."""
         counts = torch.tensor(list(PARTS.values()), device=self.sums.device)
         return (counts * self.sums / (self.weights if weights is None else weights).clamp(min=1e-6)).sum()
 
@@ -96,6 +98,7 @@ def losses_of(model: NavigationModel, batch: Batch, readouts: Readouts) -> Losse
         (flow.view_as(batch.drives), batch.drives),
         (distance_loss(heads.distance(readouts.value), targets), batch.measured),
         (arrival_loss(heads.arrival(readouts.value).squeeze(-1), batch.arrived), batch.judged),
+        (place_loss(heads.place(readouts.value), place_targets(batch.place)), batch.located),
     )
     return Losses(
         torch.stack([(values * weights).sum() for values, weights in parts]),

@@ -41,5 +41,17 @@ def distance_loss(logits: Tensor, targets: Tensor) -> Tensor:
     return -(targets * logits.log_softmax(dim=-1)).sum(dim=-1)
 
 
+def place_targets(places: Tensor) -> Tensor:
+    """[..., 5] of places [..., 3] (x, y in m, yaw in rad): log of 1 + range, bearing and yaw as cosine and sine."""
+    away, bearing = places[..., :2].norm(dim=-1), torch.atan2(places[..., 1], places[..., 0])
+    yaw = places[..., 2]
+    return torch.stack([away.log1p(), bearing.cos(), bearing.sin(), yaw.cos(), yaw.sin()], dim=-1)
+
+
+def place_loss(predicted: Tensor, wanted: Tensor) -> Tensor:
+    """[...] mean absolute error of places as above."""
+    return (predicted - wanted).abs().mean(dim=-1)
+
+
 def arrival_loss(logits: Tensor, arrived: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, arrived, reduction="none")
