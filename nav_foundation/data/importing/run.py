@@ -13,7 +13,7 @@ from typing import Any, overload
 import numpy as np
 
 from nav_foundation.data.dataset import EpisodeDataset
-from nav_foundation.data.images import size_of
+from nav_foundation.data.images import decode_depth, size_of
 from nav_foundation.data.importing.cut import ImportRules, cut
 from nav_foundation.data.importing.drive import Drive, LeftOut
 from nav_foundation.data.importing.report import ImportReport, Tally
@@ -193,7 +193,7 @@ def _settled(
             if found != size:
                 (height, width), (h, w) = found, size
                 raise DataError(f"of {width}x{height} pixels where the dataset has {w}x{h}: import them elsewhere")
-            if data.depth is not None and size_of(data.depth[frame]) != found:
+            if data.depth is not None and decode_depth(data.depth[frame]).shape != found:
                 raise DataError("whose depth image has another size")
         except DataError as error:
             lost[str(error)] = lost.get(str(error), 0) + 1
