@@ -17,6 +17,8 @@ from nav_foundation.cli import main
 from nav_foundation.data.dataset import EpisodeDataset
 from nav_foundation.data.images import decode, encode_jpeg, encode_png
 from nav_foundation.data.layout import FRONT
+from nav_foundation.data.schema import EpisodeData, EpisodeInfo
+from nav_foundation.data.writer import DatasetWriter
 
 _FRAMES = 120  # of an episode, not all of whose pictures are looked at for its statistics
 
@@ -61,6 +63,44 @@ def test_a_broken_picture_is_left_out_and_the_others_are_kept(
     assert len(dataset) == _FRAMES - 1
     assert all(dataset.image_file(0, frame) == sound for frame in range(_FRAMES - 1))
     assert f"1 pictures {'whose file ends' if kind == 'cut short' else 'a picture of'}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("broken", [(0,), (6,), tuple(range(6, 14))])
+def test_appending_again_adds_nothing(tmp_path: Path, broken: tuple[int, ...]) -> None:
+    """Broken pictures may move an episode's beginning, or leave it in pieces."""
+    sound = encode_jpeg(picture(np.random.default_rng(0)))
+    first = _import(tmp_path, [b"" if k in broken else sound for k in range(24)])
+    assert first.lengths.sum() == 24 - len(broken)
+    again = ["data", "import", "gnm", str(tmp_path / "drive"), "--out", str(tmp_path / "out"), "--append"]
+    assert main(again) == 0
+    assert EpisodeDataset(tmp_path / "out").lengths.tolist() == first.lengths.tolist()
+
+
+def test_the_second_piece_is_added_after_a_kill_in_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = encode_jpeg(picture(np.random.default_rng(0)))
+    add, written = DatasetWriter.add, []
+
+    def killed(writer: DatasetWriter, info: EpisodeInfo, data: EpisodeData) -> int:
+        if written:
+            raise KeyboardInterrupt
+        written.append(len(data.images))
+        return add(writer, info, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DatasetWriter, "add", killed)
+        with pytest.raises(AssertionError):
+            _import(tmp_path, [b"" if 6 <= k < 14 else sound for k in range(24)])
+    again = ["data", "import", "gnm", str(tmp_path / "drive"), "--out", str(tmp_path / "out"), "--append"]
+    assert main(again) == 0
+    assert EpisodeDataset(tmp_path / "out").lengths.tolist() == [6, 10]
+
+
+def test_too_many_bytes_become_several_episodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = encode_jpeg(picture(np.random.default_rng(0)))
+    monkeypatch.setattr("nav_foundation.data.importing.run._LARGEST", 10 * len(sound))
+    dataset = _import(tmp_path, [sound] * 25)
+    assert dataset.lengths.tolist() == [8, 8, 9]
+    assert np.diff(np.concatenate([dataset.poses(k)[:, 0] for k in range(3)])) == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 6])
