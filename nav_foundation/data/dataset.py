@@ -53,6 +53,10 @@ class EpisodeDataset:
         self.damaged, self.readable = self._checked()
         self._infos: list[str] | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For other processes: each opens the files by itself."""
+        return {**self.__dict__, "_files": OrderedDict()}
+
     def __len__(self) -> int:
         """Frames, of readable episodes."""
         return int(self.lengths[self.readable].sum())
