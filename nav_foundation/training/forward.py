@@ -19,10 +19,12 @@ from nav_foundation.training.losses import (
     flow_pair,
     place_loss,
     place_targets,
+    sight_loss,
     waypoint_loss,
 )
 
-PARTS = {"waypoints": 2.0, "flow": 1.0, "distance": 0.3, "arrival": 1.0, "place": 1.0}  # shares of the sum
+# Shares of the sum.
+PARTS = {"waypoints": 2.0, "flow": 1.0, "distance": 0.3, "arrival": 1.0, "place": 1.0, "sight": 0.5}
 
 
 class Losses(NamedTuple):
@@ -54,7 +56,8 @@ def _decided(model: NavigationModel, memory: Memory, goals: GoalTokens) -> Reado
     order = torch.cat([few.nonzero(), (~few).nonzero()]).flatten().argsort()
     short = model.decide(memory, GoalTokens(goals.tokens[:, few, :1], goals.seen[:, few, :1]))
     long = model.decide(memory, GoalTokens(goals.tokens[:, ~few], goals.seen[:, ~few]))
-    return Readouts(*(torch.cat(parts, dim=1)[:, order] for parts in zip(short, long)))
+    alone = Readouts(*short[:2], short.found.expand(-1, -1, long.found.shape[2], -1))
+    return Readouts(*(torch.cat(parts, dim=1)[:, order] for parts in zip(alone, long)))
 
 
 def goal_tokens(model: NavigationModel, batch: Batch, frame_tokens: Tensor) -> GoalTokens:
@@ -87,7 +90,7 @@ def goal_tokens(model: NavigationModel, batch: Batch, frame_tokens: Tensor) -> G
 
 
 def losses_of(model: NavigationModel, batch: Batch, readouts: Readouts) -> Losses:
-    heads = model.heads
+    heads, encoder = model.heads, model.encoder
     time = batch.time.flatten()
     noisy, slopes = flow_pair(batch.waypoints.flatten(0, 1), batch.noise.flatten(0, 1), time)
     edges = torch.as_tensor(heads.edges)
@@ -99,6 +102,8 @@ def losses_of(model: NavigationModel, batch: Batch, readouts: Readouts) -> Losse
         (distance_loss(heads.distance(readouts.value), targets), batch.measured),
         (arrival_loss(heads.arrival(readouts.value).squeeze(-1), batch.arrived), batch.judged),
         (place_loss(heads.place(readouts.value), place_targets(batch.place)), batch.located),
+        (sight_loss(readouts.found[:, :, : batch.found.shape[2]], batch.shown, batch.found, encoder.columns),
+         batch.found.ge(0).any(dim=2).float()),
     )
     return Losses(
         torch.stack([(values * weights).sum() for values, weights in parts]),
