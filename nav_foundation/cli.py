@@ -75,8 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> _Parser:
     from nav_foundation.data.commands import add_data
     from nav_foundation.model.commands import add_import_checkpoint
-    from nav_foundation.training.commands import add_finetune, add_train
-    from sim_envs.collection.commands import add_collect
+    from nav_foundation.training.commands import add_dagger, add_finetune, add_train
+    from sim_envs.collection.commands import add_collect, collector
 
     parser = _Parser(
         prog="nav-foundation",
@@ -94,6 +94,7 @@ def _parser() -> _Parser:
     add_collect(verbs, _verb)
     add_train(verbs, _verb)
     add_finetune(verbs, _verb)
+    add_dagger(verbs, _verb, collector)
     add_import_checkpoint(verbs, _verb)
     return parser
 

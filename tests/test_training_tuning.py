@@ -46,7 +46,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def changed(network: Path, drives: Path, out: Path, tune: str) -> set[str]:
     """Names of the weights that three steps change."""
-    settings = tune_settings((str(drives),), tune, steps=3)
+    settings = tune_settings((str(drives),), tune, steps=3, workers=0)
     train(settings, out, begin_with=network, progress=False)
     before, after = (load_file(folder / "model.safetensors") for folder in (network, out / "model"))
     assert before.keys() == after.keys()
@@ -143,7 +143,7 @@ def test_the_verb_tells_before_and_after(
     network: Path, drives: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = tmp_path / "table.json"
-    assert main(["finetune", "--from", str(network), "--data", str(drives), "--steps", "2", "--out",
+    assert main(["finetune", "--from", str(network), "--data", str(drives), "--steps", "2", "--workers", "0", "--out",
                  str(tmp_path / "out"), "--json", str(table)]) == 0
     said, told_to = capsys.readouterr().out, json.loads(table.read_text())
     assert "waypoints (m)" in said and "2 of 2 steps" in said
@@ -153,7 +153,7 @@ def test_the_verb_tells_before_and_after(
 
 @pytest.mark.slow
 def test_fine_tuning_learns_the_drives(network: Path, drives: Path, tmp_path: Path) -> None:
-    settings = tune_settings((str(drives),), "all", steps=60)
+    settings = tune_settings((str(drives),), "all", steps=60, workers=0)
     tuned = finetune(settings, network, tmp_path / "out", progress=False)
     assert tuned.after["all"].waypoint_error < 0.8 * tuned.before["all"].waypoint_error
 
@@ -163,9 +163,9 @@ def test_wrong_wishes_are_told(drives: Path, tmp_path: Path, capsys: pytest.Capt
     with pytest.raises(ValueError, match="tune 'all of it' is not known: use one of all, heads"):
         tune_settings((str(drives),), "all of it")
     with pytest.raises(ValueError, match="needs a network to go on from"):
-        train(tune_settings((str(drives),), "heads"), tmp_path / "out", progress=False)
+        train(tune_settings((str(drives),), "heads", workers=0), tmp_path / "out", progress=False)
     one = tmp_path / "one"
     with DatasetWriter(one, 5) as writer:
         writer.add(told(0), made_up_drive(0, 24, labels=True, size=(96, 128)))
     with pytest.raises(ValueError, match="has one drive: two are needed"):
-        train(tune_settings((str(one),)), tmp_path / "out", progress=False)
+        train(tune_settings((str(one),), workers=0), tmp_path / "out", progress=False)

@@ -1,4 +1,4 @@
-"""The verbs `train` and `finetune`. Reading their --help loads no torch."""
+"""The verbs `train`, `finetune` and `dagger`. Reading their --help loads no torch."""
 
 from __future__ import annotations
 
@@ -78,6 +78,7 @@ What --tune leaves out stays as it is, to the bit.""")
     add("--resume", action="store_true", help="go on with what --out holds")
     add("--steps", type=int, default=800, metavar="N", help="in all (default 800)")
     add("--minutes", type=float, default=math.inf, metavar="M", help="stop then, to be resumed (default: never)")
+    add("--workers", type=int, default=1, metavar="W", help="processes that prepare clips (default 1)")
     add("--seed", type=int, default=0, metavar="S", help="of samples and noise (default 0)")
     add("--json", type=Path, metavar="FILE", help="write the table here as well")
 
@@ -88,7 +89,7 @@ def _finetune(options: argparse.Namespace) -> None:
     from nav_foundation.training.finetune import finetune, tune_settings
 
     settings = replace(
-        tune_settings(tuple(options.data), options.tune, options.steps, options.seed),
+        tune_settings(tuple(options.data), options.tune, options.steps, options.seed, options.workers),
         validation=tuple(options.validation), hold=not options.validation,
     )
     tuned = finetune(settings, options.begin_with, options.out, resume=options.resume, minutes=options.minutes)
@@ -104,6 +105,46 @@ def _finetune(options: argparse.Namespace) -> None:
             for name, part in (("before", tuned.before), ("after", tuned.after))
         }
         options.json.write_text(json.dumps({**scores, "steps": tuned.trained.steps}, indent=2) + "\n", encoding="utf-8")
+
+
+def add_dagger(verbs: Any, verb: Verb, collector: Callable[..., Any]) -> None:
+    """`collector(options)` gives the dagger.Collector that the options ask for."""
+    parser = verb(verbs, "dagger", lambda options: _dagger(options, collector(options)),
+                  "let a network drive in simulation and learn what the expert would have done", """\
+  nav-foundation dagger --from runs/nano/model --data runs/houses --episodes 300 --steps 2000 --out runs/dagger
+  nav-foundation dagger --from runs/nano/model --data runs/houses runs/city --weights 3 1 --out runs/dagger
+
+Every round collects --episodes drives of the network so far, labelled by the expert, and trains --steps more on these,
+those of earlier rounds and --data. The same command goes on where it was stopped.""")
+    add = parser.add_argument
+    add("--from", dest="begin_with", type=Path, required=True, metavar="DIR", help="the network to begin with")
+    add("--data", nargs="+", required=True, metavar="DIR", help="drives of the expert")
+    add("--weights", nargs="+", type=float, default=[], metavar="SHARE", help="of their samples, one per dataset")
+    add("--validation", nargs="+", default=[], metavar="DIR", help="datasets of other scenes, to judge by")
+    add("--share", type=float, default=0.5, metavar="0..1", help="of all samples from corrections (default 0.5)")
+    add("--rounds", type=int, default=3, metavar="N", help="(default 3)")
+    add("--episodes", type=int, default=200, metavar="N", help="drives of a round (default 200)")
+    add("--task", default="image-goal,point-goal,object-goal,instruction,explore", metavar="LIST", help="in turn")
+    add("--scenes", default="houses", metavar="WHERE", help="houses or city (default houses)")
+    add("--expert-share", type=float, default=0.3, metavar="0..1", help="of the time the expert drives (default 0.3)")
+    add("--steps", type=int, default=2000, metavar="N", help="of a round (default 2000)")
+    add("--batch", type=int, default=16, metavar="N", help="clips of a step (default 16)")
+    add("--rate", type=float, default=3e-4, metavar="R", help="highest learning rate (default 0.0003)")
+    add("--workers", type=int, default=2, metavar="W", help="processes that collect (default 2)")
+    add("--seed", type=int, default=0, metavar="S", help="another seed drives elsewhere (default 0)")
+    add("--out", type=Path, required=True, metavar="DIR", help="gets round1/, round2/ ... with drives/ and training/")
+
+
+def _dagger(options: argparse.Namespace, collect: Callable[[Path, int, Path], None]) -> None:
+    from nav_foundation.training.dagger import DaggerSettings, dagger
+    from nav_foundation.training.settings import TrainSettings
+
+    training = TrainSettings(
+        tuple(options.data), tuple(options.weights), tuple(options.validation), steps=options.steps,
+        batch=options.batch, rate=options.rate, warmup=max(1, options.steps // 20), seed=options.seed,
+    )
+    done = dagger(DaggerSettings(training, options.rounds, options.share), options.begin_with, options.out, collect)
+    print(f"{done.folder}: {options.rounds} rounds of {options.episodes} drives and {options.steps} steps")
 
 
 def _table(before: dict[str, Scores], after: dict[str, Scores]) -> str:

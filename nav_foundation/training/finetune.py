@@ -16,11 +16,13 @@ RATES = {"all": 3e-4, "heads": 1e-3, "lora": 1e-3}  # adapters as heads
 JUDGED = 16  # batches
 
 
-def tune_settings(data: tuple[str, ...], tune: str = "all", steps: int = 800, seed: int = 0) -> TrainSettings:
+def tune_settings(
+    data: tuple[str, ...], tune: str = "all", steps: int = 800, seed: int = 0, workers: int = 1
+) -> TrainSettings:
     """What suits a few hours of drives."""
     return TrainSettings(
         data, tune=tune, steps=steps, rate=RATES.get(tune, RATES["heads"]), warmup=max(1, steps // 20), average=0.99,
-        seed=seed, hold=True, validate_every=max(1, steps // 4), save_every=max(1, steps // 8),
+        seed=seed, workers=workers, hold=True, validate_every=max(1, steps // 4), save_every=max(1, steps // 8),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.state import AcceleratorState
 from torch import nn
 from tqdm import tqdm
 
@@ -67,6 +68,7 @@ def train(
     for part in (samples, held):  # before anything is made, and before processes that could only show a traceback
         if part is not None:
             part.check()
+    AcceleratorState._reset_state()  # of an earlier training in this process, with another precision
     accelerator = Accelerator(
         mixed_precision=_precision(settings), cpu=not torch.cuda.is_available(),
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],  # a batch may lack words

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sim_envs.collection.collect import Collected
 
+_SEEDS_APART = 1000  # more than a DAgger has rounds; seeds of plain collections are rarely so large
 Verb = Callable[..., argparse.ArgumentParser]  # cli._verb: (verbs, name, run, about, examples) -> its parser
 
 
@@ -64,6 +65,23 @@ def _collect(options: argparse.Namespace) -> None:
         given["tasks"] = tuple(word.strip() for word in options.task.split(",") if word.strip())
     workers = _cpus() if options.workers is None else options.workers
     print(summary(collect(CollectSettings(**given), options.out, workers, options.engine), workers))
+
+
+def collector(options: argparse.Namespace) -> Callable[[Path, int, Path], None]:
+    """For DAgger: collects the drives of a round with what was learnt before."""
+
+    def collect_round(network: Path, number: int, out: Path) -> None:
+        from sim_envs.collection.collect import collect
+        from sim_envs.collection.settings import CollectSettings
+
+        tasks: Any = tuple(word.strip() for word in options.task.split(",") if word.strip())
+        settings = CollectSettings(
+            options.scenes, tasks, options.episodes, policy=str(network), relabel=True, perturb=0.0,
+            expert_share=options.expert_share, seed=_SEEDS_APART * (options.seed + 1) + number,
+        )
+        collect(settings, out, options.workers)
+
+    return collect_round
 
 
 def _cpus() -> int:

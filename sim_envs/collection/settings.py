@@ -11,7 +11,7 @@ from typing import Any, Literal
 import nav_foundation
 from nav_foundation.config import closest, to_mapping
 from nav_foundation.robot import load_robot
-from sim_envs.evaluation.settings import check_policy, parse_scene
+from sim_envs.evaluation.settings import check_policy, parse_scene, policy_identity
 from sim_envs.scenes.splits import split_of
 from sim_envs.tasks.episode import TASKS, TaskName
 
@@ -84,6 +84,8 @@ class CollectSettings:
         """Everything that decides what an episode becomes, as plain data. The number of episodes does not."""
         settings = to_mapping(self)
         del settings["episodes"]
+        if self.policy is not None:
+            settings["policy"] = policy_identity(self.policy)
         if self.robot != "random":
             settings["robot"] = to_mapping(load_robot(self.robot))
         if self.scenes not in ("houses", "city") and (ref := parse_scene(self.scenes)).kind == "file":

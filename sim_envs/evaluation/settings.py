@@ -73,8 +73,7 @@ class EvaluationSettings:
         """Everything that decides the result of an episode, as plain data. The number of episodes does not."""
         settings = to_mapping(self)
         del settings["episodes"]
-        if self.policy not in POLICIES:  # the weights count, wherever they lie
-            settings["policy"] = [_digest(Path(self.policy) / file) for file in (CONFIG, WEIGHTS)]
+        settings["policy"] = policy_identity(self.policy)
         settings["task"] = self.task or (None if self.episodes_file else "point-goal")
         settings["robot"] = to_mapping(robot)
         if self.episodes_file is not None:
@@ -103,6 +102,11 @@ def _digest(path: Path) -> str:
         return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def policy_identity(name: str) -> Any:
+    """What tells a policy from others. Of a network the weights count, wherever they lie."""
+    return name if name in POLICIES else [_digest(Path(name) / file) for file in (CONFIG, WEIGHTS)]
 
 
 def check_policy(name: str, task: str | None) -> None:
