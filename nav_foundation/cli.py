@@ -179,8 +179,8 @@ def _settings(options: argparse.Namespace) -> Any:
 
 
 def _eval(options: argparse.Namespace) -> None:
+    from nav_foundation.files import make_folder, write_json
     from sim_envs.evaluation.evaluate import evaluate
-    from sim_envs.evaluation.results import make_folder, write_json
     from sim_envs.evaluation.tables import metrics_table
 
     settings, workers = _settings(options), _workers(options)
@@ -246,7 +246,8 @@ p is that of an exact two-sided sign test over episodes; for success this is McN
 
 
 def _compare(options: argparse.Namespace) -> None:
-    from sim_envs.evaluation.results import compare_files, write_json
+    from nav_foundation.files import write_json
+    from sim_envs.evaluation.results import compare_files
     from sim_envs.evaluation.tables import comparison_table
 
     differences, only_a, only_b = compare_files(options.a, options.b)
@@ -291,8 +292,8 @@ def _episodes_generate(options: argparse.Namespace) -> None:
 
 
 def _episodes_show(options: argparse.Namespace) -> None:
+    from nav_foundation.files import write_json
     from sim_envs.evaluation.episode_sets import describe
-    from sim_envs.evaluation.results import write_json
 
     text, numbers = describe(options.file, options.task, options.scenes_dir, options.limit)
     print(text)
@@ -336,7 +337,7 @@ def _robots_show(options: argparse.Namespace) -> None:
     data = {key: value for key, value in to_mapping(load_robot(options.name)).items() if value is not None}
     data["camera"] = {key: value for key, value in data["camera"].items() if value not in (None, [])}
     if options.json is not None:
-        from sim_envs.evaluation.results import write_json
+        from nav_foundation.files import write_json
 
         write_json(options.json, data)
     print(yaml.safe_dump(data, sort_keys=False), end="")

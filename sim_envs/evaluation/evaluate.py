@@ -17,13 +17,14 @@ from tqdm import tqdm
 
 import nav_foundation
 from nav_foundation.config import to_mapping
+from nav_foundation.files import plain
 from nav_foundation.model.folder import is_ours
 from nav_foundation.robot import RobotSpec, load_robot
 from policies.agent import Agent
 from policies.baselines import BearingPolicy, RandomWalkPolicy
 from policies.policy import Policy
 from sim_envs.embedded import EmbeddedSimulator
-from sim_envs.evaluation.results import Existing, Journal, Record, plain
+from sim_envs.evaluation.results import Existing, Journal, Record
 from sim_envs.evaluation.settings import POLICIES, EvaluationSettings, check_policy, parse_scene
 from sim_envs.metrics import Estimate, judge, summarise
 from sim_envs.oracle import OraclePolicy

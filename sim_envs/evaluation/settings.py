@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 import nav_foundation
 from nav_foundation.config import closest, to_mapping
+from nav_foundation.files import plain
 from nav_foundation.model.folder import CONFIG, WEIGHTS, is_ours
 from nav_foundation.model.published.config import check_task, is_published, read_config
 from nav_foundation.robot import RobotSpec
-from sim_envs.evaluation.results import plain
 from sim_envs.scenes.splits import SPLITS
 from sim_envs.simulator import SceneError, SceneRef
 from sim_envs.tasks.episode import SUCCESS_RADIUS, TASKS, VARIANTS, TaskName
