@@ -9,6 +9,7 @@ from typing import Literal, overload
 import numpy as np
 
 from nav_foundation.data.importing.drive import Picture
+from nav_foundation.data.schema import DataError
 from nav_foundation.robot import CameraSpec
 
 ImageFormat = Literal["jpeg", "png"]
@@ -34,6 +35,17 @@ class Pictures(Sequence[bytes]):
 
     def __iter__(self) -> Iterator[bytes]:
         return (self[index] for index in range(len(self)))
+
+
+def as_rgb(picture: Picture, name: str) -> np.ndarray:
+    """[H, W, 3] uint8 of a picture that people call `name`."""
+    from nav_foundation.data.images import decode
+
+    try:
+        read = picture()
+        return decode(read) if isinstance(read, bytes) else read
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from None
 
 
 def as_file(picture: bytes | np.ndarray, limit: int | None, form: ImageFormat) -> bytes:
