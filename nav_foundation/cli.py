@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> _Parser:
     from nav_foundation.data.commands import add_data
     from nav_foundation.model.commands import add_import_checkpoint
-    from nav_foundation.training.commands import add_train
+    from nav_foundation.training.commands import add_finetune, add_train
     from policies.prediction.commands import add_predict
     from sim_envs.collection.commands import add_collect
 
@@ -94,6 +94,7 @@ def _parser() -> _Parser:
     _add_robots(verbs)
     add_collect(verbs, _verb)
     add_train(verbs, _verb)
+    add_finetune(verbs, _verb)
     add_predict(verbs, _verb)
     add_import_checkpoint(verbs, _verb)
     return parser

@@ -143,8 +143,7 @@ class LearnedPolicy:
         mean = to_metres(regressed.numpy(), step)
         if not self._samples:
             return [mean]
-        many = Readouts(*(part[0].expand(self._samples, -1) for part in readouts))
-        plans = to_metres(self.model.sample(many, self._noise).numpy(), step)
+        plans = to_metres(self.model.sample(readouts.plan[0].expand(self._samples, -1), self._noise).numpy(), step)
         return _nearest_first(plans, self._expected(mean))
 
     def _expected(self, mean: np.ndarray) -> np.ndarray:

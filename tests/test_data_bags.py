@@ -328,6 +328,28 @@ def test_a_recording_that_was_killed_keeps_its_journal(tmp_path: Path) -> None:
     assert [number_of(rgb_of(p)) for p in drive.pictures] == list(range(20)) and len(drive.poses) == 40
 
 
+def test_cells_and_times_of_the_wrong_kind_are_skipped(tmp_path: Path) -> None:
+    """SQLite puts anything into any cell, and an mcap file has 64 bits without a sign."""
+    make = Messages("sqlite3")
+    drive = [
+        message for k in range(20) for message in (
+            ("/camera", IMAGE, START + k * SECOND // 10, make.image(START + k * SECOND // 10, "rgb8", numbered(k))),
+            ("/odom", ODOMETRY, START + k * SECOND // 10, make.odometry(START + k * SECOND // 10, 0.05 * k, 0, 0)),
+        )
+    ]
+    bag = file_of(write_bag(tmp_path / "cells", "sqlite3", drive))
+    with contextlib.closing(sqlite3.connect(bag)) as database, database:
+        database.execute("UPDATE messages SET data = 7 WHERE rowid = 9")
+        database.execute("UPDATE messages SET timestamp = 'noon' WHERE rowid = 15")
+    found = only(read_bags(bag))
+    assert [number_of(rgb_of(picture)) for picture in found.pictures] == [k for k in range(20) if k not in (4, 7)]
+    assert sum("is broken" in why for why in reasons(found)) == 2
+    drive[8] = (*drive[8][:2], 2**63 + 1, drive[8][3])
+    found = only(read_bags(write_bag(tmp_path / "times", "mcap", drive)))
+    assert [number_of(rgb_of(picture)) for picture in found.pictures] == [k for k in range(20) if k != 4]
+    assert any("beyond 64 bits" in why for why in reasons(found))
+
+
 def test_bags_without_definitions_use_those_of_a_distribution(tmp_path: Path) -> None:
     bag = write_bag(tmp_path / "drive", "sqlite3", rows("sqlite3"))
     with sqlite3.connect(file_of(bag)) as database:

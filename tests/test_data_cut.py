@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nav_foundation.data.images import decode, encode_png
 from nav_foundation.data.importing.cut import Cut, ImportRules, cut
 from nav_foundation.data.importing.drive import Drive
 from nav_foundation.data.importing.pictures import smaller_camera
@@ -19,13 +20,18 @@ from nav_foundation.robot import CameraSpec, load_robot
 SECOND = 1_000_000_000
 
 
+def _picture(number: int) -> bytes:
+    """A file of one pixel that holds a number below 256."""
+    return encode_png(np.full((1, 1, 3), number, np.uint8))
+
+
 def drive(
     pictures: Any, poses: Any, pose_stamps: Any, commands: Any = None, command_stamps: Any = None, clock: bool = True
 ) -> Drive:
     """A drive whose pictures [s] are files that hold their own number."""
     stamps = np.array([round(s * SECOND) for s in pictures], np.int64)
     return Drive(
-        name="made", info=EpisodeInfo(), pictures=[lambda k=k: b"picture %d" % k for k in range(len(stamps))],
+        name="made", info=EpisodeInfo(), pictures=[lambda k=k: _picture(k) for k in range(len(stamps))],
         picture_stamps_ns=stamps, poses=np.array(poses, np.float64).reshape(-1, 3),
         pose_stamps_ns=np.array([round(s * SECOND) for s in pose_stamps], np.int64),
         commands=None if commands is None else np.array(commands, np.float64),
@@ -42,7 +48,7 @@ def straight(pictures: Any, speed: float = 0.5, **more: Any) -> Drive:
 
 def numbers(result: Cut) -> list[list[int]]:
     """The numbers of the pictures of each episode."""
-    return [[int(file.split()[1]) for file in data.images] for _, data in result.episodes]
+    return [[int(decode(file)[0, 0, 0]) for file in data.images] for _, data in result.episodes]
 
 
 def reasons(result: Cut) -> dict[str, int]:

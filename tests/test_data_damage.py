@@ -17,6 +17,8 @@ from nav_foundation.data.dataset import EpisodeDataset
 from nav_foundation.data.layout import INFO, NAVIGATION, STATS, TASKS
 from nav_foundation.data.schema import DataError, EpisodeData
 from nav_foundation.data.writer import DatasetWriter
+from sim_envs.collection.collect import NOTES, Notes
+from sim_envs.collection.settings import CollectSettings
 
 DATA, EPISODES = "data/chunk-000/file-000.parquet", "meta/episodes/chunk-000/file-000.parquet"
 
@@ -187,3 +189,37 @@ def test_going_on_gives_the_bytes_of_one_run(tmp_path: Path, whole: Path, drives
             writer.add(told(number), drive)
     for name in (INFO, NAVIGATION, TASKS, DATA, EPISODES, STATS):
         assert (grown / name).read_bytes() == (once / name).read_bytes(), name
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    """Those of a collection whose drive number 3 could not be made."""
+    (tmp_path / "meta").mkdir()
+    with Notes(tmp_path, CollectSettings(), 0) as notes:
+        notes.add(3, "no room")
+    return tmp_path / NOTES
+
+
+@pytest.mark.parametrize("first", ["null", "[]", '"x"', "{}", '{"digest": "", "settings": null}'])
+def test_damaged_settings_of_a_collection_are_named(tmp_path: Path, notes: Path, first: str) -> None:
+    notes.write_text(first + "\n")
+    with pytest.raises(DataError, match="is damaged: collect into another folder"):
+        Notes(tmp_path, CollectSettings(), 0)
+
+
+@pytest.mark.parametrize(
+    "last", ["3", '{"index": 1}', *(f'{{"index": {k}, "error": ""}}' for k in ("null", "true", "1.5"))]
+)
+def test_damaged_failures_of_a_collection_are_named(tmp_path: Path, notes: Path, last: str) -> None:
+    notes.write_text(notes.read_text() + last + "\n")
+    with pytest.raises(DataError, match="is damaged: collect into another folder"):
+        Notes(tmp_path, CollectSettings(), 0)
+
+
+def test_a_note_that_a_kill_cut_short_is_forgotten(tmp_path: Path, notes: Path) -> None:
+    notes.write_text(notes.read_text() + '{"index": 4, "err')
+    with Notes(tmp_path, CollectSettings(), 0) as opened:
+        assert opened.done == {3}
+        opened.add(5, "no way")
+    with Notes(tmp_path, CollectSettings(), 0) as opened:
+        assert opened.failures == {3: "no room", 5: "no way"}

@@ -348,3 +348,13 @@ def test_a_kill_between_any_two_files_is_mended(
     np.testing.assert_allclose(stats["observation.state"]["std"], expected["observation.state"]["std"])
     stored = pa.concat_tables(pq.read_table(p) for p in sorted(folder.glob("data/*/*.parquet")))
     assert stored.column("index").to_pylist() == list(range(12 * 9))
+
+
+def test_an_open_dataset_goes_to_other_processes(tmp_path: Path) -> None:
+    import pickle
+
+    with DatasetWriter(tmp_path / "drives", 5.0) as writer:
+        writer.add(told(0), made_up_drive(0))
+    dataset = EpisodeDataset(tmp_path / "drives")
+    first = dataset.image(0, 3)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(dataset)).image(0, 3), first)

@@ -179,7 +179,7 @@ def test_broken_and_other_pictures(tmp_path: Path, capsys: pytest.CaptureFixture
     (tmp_path / "gnm" / "3.png").write_bytes(encode_png(rgb))
     command = ["data", "import", "gnm", str(tmp_path / "gnm"), "--out", str(tmp_path / "out"), "--lossless"]
     assert main(command) == 0
-    assert "1 pictures a picture of 0 bytes cannot be read" in capsys.readouterr().out
+    assert "1 pictures a picture of 0 bytes cannot be decoded" in capsys.readouterr().out
     dataset = EpisodeDataset(tmp_path / "out")
     assert dataset.lengths.tolist() == [7]
     np.testing.assert_array_equal(dataset.image(0, 2), rgb)

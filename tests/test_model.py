@@ -124,9 +124,8 @@ def test_the_flow_of_a_straight_field_ends_where_it_points(
     monkeypatch.setattr(
         model.heads.flow, "forward", lambda noisy, time, readout: (noisy - wanted) / time.view(-1, 1, 1))
     readouts = model.decide(remembered(model), per_tick(model.goals.none(4)))
-    flat = type(readouts)(readouts.plan[0, :1].expand(3, -1), readouts.value[0, :1].expand(3, -1))
     noise = model.noise(3, torch.Generator().manual_seed(0))
-    torch.testing.assert_close(model.sample(flat, noise), wanted)
+    torch.testing.assert_close(model.sample(readouts.plan[0, :1].expand(3, -1), noise), wanted)
 
 
 def test_pictures_of_another_size_are_refused(model: NavigationModel) -> None:

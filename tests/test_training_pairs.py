@@ -22,7 +22,7 @@ from nav_foundation.training.augment import mirrored, relit
 from nav_foundation.training.batch import Batch, collate
 from nav_foundation.training.clips import Clip, ClipMaker
 from nav_foundation.training.forward import losses_of, readouts_of
-from nav_foundation.training.losses import distance_targets, flow_pair
+from nav_foundation.training.losses import distance_targets, flow_pair, place_targets
 from nav_foundation.training.pairs import ClipRules
 
 CONFIG = preset("tiny")
@@ -196,6 +196,7 @@ def test_what_is_not_known_teaches_nothing(tmp_path: Path) -> None:
         batch, waypoints=torch.where(batch.drives[..., None, None] > 0, batch.waypoints, torch.tensor(77.0)),
         distance=torch.where(batch.measured > 0, batch.distance, torch.tensor(7.7)),
         arrived=torch.where(batch.judged > 0, batch.arrived, torch.tensor(1.0)),
+        place=torch.where(((batch.located > 0) | (batch.kind == KINDS.index("point")))[..., None], batch.place, 7.0),
     )
     assert not torch.equal(lies.waypoints, batch.waypoints)
     torch.testing.assert_close(losses(lies), losses(batch))
@@ -207,6 +208,12 @@ def test_distance_targets_by_hand() -> None:
     unreachable = torch.tensor([False] * 5 + [True])
     expected = [[1, 0, 0, 0], [0.5, 0.5, 0, 0], [0, 2 / 3, 1 / 3, 0], [0, 0, 1, 0], [0, 0, 0, 1], [0, 0, 0, 1]]
     torch.testing.assert_close(distance_targets(distance, unreachable, edges), torch.tensor(expected))
+
+
+def test_place_targets_by_hand() -> None:
+    places = torch.tensor([[0.0, 2.0, 0.0], [-1.0, 0.0, torch.pi / 2]])
+    expected = [[np.log(3.0), 0.0, 1.0, 1.0, 0.0], [np.log(2.0), -1.0, 0.0, 0.0, 1.0]]
+    torch.testing.assert_close(place_targets(places), torch.tensor(expected, dtype=torch.float32))
 
 
 def test_flow_lines_are_straight() -> None:

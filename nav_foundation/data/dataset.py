@@ -53,6 +53,10 @@ class EpisodeDataset:
         self.damaged, self.readable = self._checked()
         self._infos: list[str] | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For other processes: each opens the files by itself."""
+        return {**self.__dict__, "_files": OrderedDict()}
+
     def __len__(self) -> int:
         """Frames, of readable episodes."""
         return int(self.lengths[self.readable].sum())
@@ -68,8 +72,10 @@ class EpisodeDataset:
             self._infos = read_lines(path) if path.exists() else []
         self._check_number(episode)
         if not self._infos and not (self.folder / NAVIGATION).exists():
-            tasks = read_tasks(self.folder / TASKS)
-            return EpisodeInfo(task=tasks[int(self.column(episode, "task_index")[0])], source=str(self.folder))
+            tasks, number = read_tasks(self.folder / TASKS), int(self.column(episode, "task_index")[0])
+            if not 0 <= number < len(tasks):
+                raise DataError(f"{self.folder / TASKS} does not tell of task {number}, which episode {episode} is")
+            return EpisodeInfo(task=tasks[number], source=str(self.folder))
         try:
             if episode >= len(self._infos):
                 raise ValueError(f"it has no line {episode + 1}")
@@ -146,7 +152,7 @@ class EpisodeDataset:
                 pq.read_table(path, columns=names, use_threads=False, page_checksum_verification=True)
                 for path in paths
             ]
-        except (OSError, KeyError, pa.ArrowException) as error:
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
             raise DataError(f"{self.folder}/meta/episodes is broken: {' '.join(str(error).split())}") from None
         table = pa.concat_tables(parts) if parts else pa.table({name: pa.array([], pa.int64()) for name in names})
         if len(table) < count:

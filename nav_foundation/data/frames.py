@@ -130,4 +130,7 @@ def _numbers(column: Any, name: str) -> np.ndarray:
             raise DataError(f"{name} has lists of several lengths, or none in some rows")
         array = array.flatten()
         shape.append(lengths[0])
+    kind = array.type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+        raise DataError(f"{name} holds no numbers but {kind}")
     return np.asarray(array.to_numpy(zero_copy_only=False)).reshape(shape)

@@ -22,15 +22,19 @@ class Sample:
 
 
 class Mixture:
-    """Frames of several datasets as one. `weights` are shares of the samples; by default each frame counts the same."""
+    """Frames of several datasets as one. `weights` are shares of the samples; by default each frame counts the same.
+
+    `chosen` has the numbers of the episodes to use of each dataset; by default all.
+    """
 
     def __init__(
-        self, datasets: Sequence[EpisodeDataset], weights: Sequence[float] | None = None, samples: int | None = None
+        self, datasets: Sequence[EpisodeDataset], weights: Sequence[float] | None = None, samples: int | None = None,
+        chosen: Sequence[np.ndarray] | None = None,
     ) -> None:
         if not datasets:
             raise DataError("no dataset was given: name at least one")
         self.datasets = tuple(datasets)
-        self._frames = [_Frames(dataset) for dataset in datasets]
+        self._frames = [_Frames(d, None if chosen is None else chosen[k]) for k, d in enumerate(datasets)]
         sizes = np.array([frames.count for frames in self._frames], dtype=np.float64)
         shares = sizes if weights is None else np.asarray(weights, dtype=np.float64)
         if shares.shape != sizes.shape or not np.isfinite(shares).all() or (shares < 0).any() or not shares.sum() > 0:
@@ -81,8 +85,9 @@ class Epoch:
 class _Frames:
     """The readable frames of a dataset, counted through."""
 
-    def __init__(self, dataset: EpisodeDataset) -> None:
-        self._episodes = np.flatnonzero(dataset.readable)
+    def __init__(self, dataset: EpisodeDataset, chosen: np.ndarray | None) -> None:
+        readable = np.flatnonzero(dataset.readable)
+        self._episodes = readable if chosen is None else np.intersect1d(readable, chosen)
         self._ends = np.cumsum(dataset.lengths[self._episodes])
 
     @property

@@ -11,6 +11,7 @@ import numpy as np
 from nav_foundation.data.schema import DataError
 
 _KEYFRAMES = 2  # pictures from one to the next
+_LONGEST = 1e9  # s of a film
 _QUALITY = 18  # H.264's crf; 0 is without loss, 51 the worst
 
 
@@ -59,6 +60,8 @@ class VideoReader:
         import av
 
         begin = (self._stream.start_time or 0) * self._tick
+        if not abs(seconds) < _LONGEST:
+            raise DataError(f"{self.path} has no picture at {seconds} s: the frame's timestamp is broken")
         self._film.seek(max(0, int((seconds + begin + 0.1 * self._half) / self._tick)), stream=self._stream)
         try:
             for frame in self._film.decode(self._stream):

@@ -315,6 +315,9 @@ class DatasetWriter:
             stats = json.loads((self.folder / STATS).read_text(encoding="utf-8"))
             names = list(self._info["features"])
             read = {name: {k: np.array(v, np.float64) for k, v in stats[name].items()} for name in names}
+            shapes = [{value.shape for key, value in of.items() if key != "count"} for of in read.values()]
+            if any(len(of) != 1 for of in shapes):
+                raise ValueError
             if all(set(of) == keys for of in read.values()) and read["index"]["count"] == self._info["total_frames"]:
                 return {name: {k: np.array(v) for k, v in stats[name].items()} for name in names}
         except (OSError, ValueError, LookupError, TypeError, AttributeError):

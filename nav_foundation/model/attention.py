@@ -53,6 +53,29 @@ class Block(nn.Module):
         return torch.as_tensor(tokens + self.mlp(self.mlp_norm(tokens)))
 
 
+class Correspondence(nn.Module):
+    """Tells tokens where among `cells` places is what they show, or that it is at none of them.
+
+    Attention finds this too, but only after long training, as its queries and keys begin unrelated; and this can be
+    taught by name, where depth tells what a picture shows.
+    """
+
+    def __init__(self, width: int, cells: int) -> None:
+        super().__init__()
+        self.sought, self.offered = nn.Linear(width, width, bias=False), nn.Linear(width, width, bias=False)
+        self.offered.load_state_dict(self.sought.state_dict())  # like finds like from the first step on
+        self.sharpness = nn.Parameter(torch.tensor(2.3))  # log
+        self.nowhere = nn.Parameter(torch.zeros(()))
+        self.out = nn.Linear(cells + 1, width)
+
+    def forward(self, tokens: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+        """(what to add to tokens [B, N, D] for places [B, cells, D], logits [B, N, cells + 1]; the last is nowhere)."""
+        sought, offered = F.normalize(self.sought(tokens), dim=-1), F.normalize(self.offered(places), dim=-1)
+        alike = self.sharpness.exp() * (sought @ offered.transpose(1, 2)).float()
+        logits = torch.cat([alike, self.nowhere.expand_as(alike[..., :1])], dim=-1)
+        return torch.as_tensor(self.out(logits.softmax(dim=-1))), logits
+
+
 class DecoderBlock(Block):
     """Self-attention among a goal's tokens, then a look at the memory that all goals of a frame share."""
 

@@ -34,12 +34,15 @@ class FrameEncoder(nn.Module):
         self.backbone: nn.Module = backbone
         channels = int(backbone.feature_info.channels()[-1])
         self.rows, self.columns = config.view.height // STRIDE, config.view.width // STRIDE
-        self.joined = 2 if self.rows % 2 == 0 else 1  # rows of the map in a token
+        self.joined = rows_joined(config)
         self.to_map = nn.Conv2d(channels, config.width, 1)
         self.to_tokens = nn.Conv2d(channels, config.width, (self.joined, 1), stride=(self.joined, 1))
         self.map_place = nn.Parameter(0.02 * torch.randn(self.rows * self.columns, config.width))
         self.token_place = nn.Parameter(0.02 * torch.randn(self.rows // self.joined * self.columns, config.width))
         self.map_norm, self.token_norm = nn.LayerNorm(config.width), nn.LayerNorm(config.width)
+        with torch.no_grad():  # tokens begin as means of the map's cells, so that both can be compared
+            self.to_tokens.weight.copy_(self.to_map.weight.expand_as(self.to_tokens.weight) / self.joined)
+            self.to_tokens.bias.copy_(self.to_map.bias)  # type: ignore[union-attr, arg-type]
 
     @property
     def tokens(self) -> int:
@@ -56,6 +59,11 @@ class FrameEncoder(nn.Module):
         fine = self.to_map(features).flatten(2).transpose(1, 2) + self.map_place
         coarse = self.to_tokens(features).flatten(2).transpose(1, 2) + self.token_place
         return Frames(self.token_norm(coarse), self.map_norm(fine))
+
+
+def rows_joined(config: ModelConfig) -> int:
+    """Rows of the map in a token."""
+    return 2 if config.view.height // STRIDE % 2 == 0 else 1
 
 
 def _backbone(name: str) -> Any:

@@ -28,6 +28,7 @@ class GoalAdapters(nn.Module):
         width = config.width
         self.kind = nn.Embedding(len(KINDS), width)
         self.image_adapter = nn.Linear(width, width)
+        nn.init.eye_(self.image_adapter.weight)  # begins as what the encoder sees
         self.point = MLP(6, width, width)
         self.route_command = nn.Embedding(len(ROUTE_COMMANDS), width)
         self.text = TextEncoder(config)

@@ -45,6 +45,7 @@ class Heads(nn.Module):
         self.distance = MLP(config.width, config.width, config.distance_bins + 1)  # the last one: far or unreachable
         self.arrival = MLP(config.width, config.width, 1)
         self.collision = MLP(config.width, config.width, 1)
+        self.place = MLP(config.width, config.width, 5)  # of a picture, in training alone: see losses.place_targets
         self.register_buffer("edges", _edges(config), persistent=False)  # m, upper ends of the bins
 
     def regressed(self, plan: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from nav_foundation.model.attention import MLP, Block, DecoderBlock
+from nav_foundation.model.attention import MLP, Block, Correspondence, DecoderBlock
 from nav_foundation.model.config import ModelConfig
 from nav_foundation.model.encoder import FrameEncoder, Frames
 from nav_foundation.model.goals import GoalAdapters, GoalTokens
@@ -39,10 +39,11 @@ class Memory(NamedTuple):
 
 
 class Readouts(NamedTuple):
-    """Two tokens [B, Q, D] for each of Q goals per tick."""
+    """Two tokens [B, Q, D] for each of Q goals per tick, and where the frame shows what a goal's tokens show."""
 
     plan: Tensor
     value: Tensor
+    found: Tensor  # [B, Q, G, cells + 1] logits, the last one: nowhere
 
 
 class Decision(NamedTuple):
@@ -66,6 +67,7 @@ class NavigationModel(nn.Module):
         self.body, self.motion = MLP(BODY, width, width), MLP(5, width, width)
         self.prefix = nn.ModuleList(Block(width, config.heads) for _ in range(config.prefix_layers))
         self.readouts = nn.Parameter(0.02 * torch.randn(2, width))
+        self.correspondence = Correspondence(width, len(self.encoder.map_place))
         self.decoder = nn.ModuleList(DecoderBlock(width, config.heads) for _ in range(config.decoder_layers))
         self.norm = nn.LayerNorm(width)
         self.heads = Heads(config)
@@ -84,14 +86,16 @@ class NavigationModel(nn.Module):
 
     def decide(self, memory: Memory, goals: GoalTokens) -> Readouts:
         """Goals are Q per tick: tokens [B, Q, G, D], seen [B, Q, G]."""
-        b, q = goals.tokens.shape[:2]
-        tokens = torch.cat([self.readouts.expand(b, q, -1, -1), goals.tokens], dim=2)
+        b, q, g, d = goals.tokens.shape
+        cells = memory.tokens[:, -len(self.encoder.map_place) :]
+        told, found = self.correspondence(goals.tokens.reshape(b, q * g, d), cells)
+        tokens = torch.cat([self.readouts.expand(b, q, -1, -1), goals.tokens + told.view(b, q, g, d)], dim=2)
         seen = torch.cat([torch.ones_like(goals.seen[:, :, :1]).expand(-1, -1, 2), goals.seen], dim=2)
         for block in self.decoder:
             assert isinstance(block, DecoderBlock)
             tokens = block.decode(tokens, seen, memory.tokens, memory.seen)
         tokens = self.norm(tokens[:, :, :2])
-        return Readouts(tokens[:, :, 0], tokens[:, :, 1])
+        return Readouts(tokens[:, :, 0], tokens[:, :, 1], found.view(b, q, g, -1))
 
     def judge(self, readouts: Readouts) -> Decision:
         heads = self.heads
@@ -106,8 +110,8 @@ class NavigationModel(nn.Module):
             heads.arrival(readouts.value).sigmoid().squeeze(-1), heads.collision(readouts.plan).sigmoid().squeeze(-1),
         )
 
-    def sample(self, readouts: Readouts, noise: Tensor) -> Tensor:
-        """Plans [N, H, 4] that noise [N, H, 4] flows to, for readouts of N goals [N, D]."""
+    def sample(self, plan: Tensor, noise: Tensor) -> Tensor:
+        """Plans [N, H, 4] that noise [N, H, 4] flows to, for the plan readouts [N, D] of N goals."""
         from diffusers import FlowMatchEulerDiscreteScheduler
 
         scheduler: Any = FlowMatchEulerDiscreteScheduler()
@@ -115,7 +119,7 @@ class NavigationModel(nn.Module):
         plans = noise
         for time in scheduler.timesteps:
             share = (time / scheduler.config.num_train_timesteps).to(plans)
-            slope = self.heads.flow(plans, share.expand(len(plans)), readouts.plan)
+            slope = self.heads.flow(plans, share.expand(len(plans)), plan)
             plans = scheduler.step(slope, time, plans).prev_sample
         return plans
 

@@ -8,20 +8,31 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from nav_foundation.model.encoder import STRIDE
 from nav_foundation.training.clips import Clip
 from nav_foundation.training.pairs import Pairs
 from nav_foundation.types import ROUTE_COMMANDS
 
 _SIDES = {"left": "right", "right": "left"}
+_ACROSS = np.array([-1, 1], np.float32)  # columns, rows
 _SIDE = re.compile(r"\b(left|right)", re.IGNORECASE)
 
 
 def mirrored(clip: Clip) -> Clip:
     """The clip as a mirror shows it: left is right, in pictures, poses and words. Its own inverse."""
+    columns = clip.pictures.shape[2] // STRIDE
     return replace(
         clip, pictures=np.ascontiguousarray(clip.pictures[:, :, ::-1]),
         motion=clip.motion * np.array([1, -1, -1, 1, 1], np.float32), pairs=tuple(map(_mirrored_pairs, clip.pairs)),
+        shown=_mirrored_grid(clip.shown, columns, axis=-2) * _ACROSS + np.array([columns - 1, 0], np.float32),
+        found=_mirrored_grid(clip.found, columns, axis=-1),
     )
+
+
+def _mirrored_grid(values: np.ndarray, columns: int, axis: int) -> np.ndarray:
+    """Values of tokens, which lie row by row along an axis, with every row turned around."""
+    order = np.arange(values.shape[axis]).reshape(-1, columns)[:, ::-1].ravel()
+    return np.take(values, order, axis=axis)
 
 
 def _mirrored_pairs(pairs: Pairs) -> Pairs:

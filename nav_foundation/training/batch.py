@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,11 @@ from nav_foundation.model.config import ModelConfig
 from nav_foundation.model.goals import KINDS, as_bytes
 from nav_foundation.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from nav_foundation.training.clips import Clip
+from nav_foundation.training.sight import HIDDEN, UNKNOWN
 
 _COLUMNS = (
-    "kind", "picture", "place", "has_yaw", "route", "waypoints", "drives", "distance", "measured", "arrived", "judged",
+    "kind", "picture", "place", "has_yaw", "located", "route", "waypoints", "drives", "distance", "measured", "arrived",
+    "judged",
 )
 _WORDS = (KINDS.index("words"), KINDS.index("object"))
 
@@ -35,6 +37,9 @@ class Batch:
     picture: Tensor  # [B, Q] number of a picture, where the goal is one
     place: Tensor  # [B, Q, 3]
     has_yaw: Tensor  # [B, Q] bool
+    located: Tensor  # [B, Q] weights of the places of pictures
+    shown: Tensor  # [B, Q, K, 2] where (cells: column, row) the current picture shows what the goal's tokens show
+    found: Tensor  # [B, Q, K] int8 of sight.py: whether it does
     route: Tensor  # [B, Q]
     text: Tensor  # [T, L] bytes of the goals in words, in the order in which they come
     text_seen: Tensor  # [T, L] bool
@@ -71,6 +76,7 @@ def collate(clips: Sequence[Clip], config: ModelConfig) -> Batch:
         more = np.zeros_like(values[:, :1])
         more[...] = extra.get(name, 0)
         rows[name] = np.concatenate([values, more], axis=1)
+    shown, found = _sights(clips, known[:, 0] > 0)
     words = [text for part in pairs for text, kind in zip(part.words, part.kind) if kind in _WORDS]
     text, text_seen = as_bytes(words or [" "], config.text_bytes)
     pictures = torch.from_numpy(np.concatenate([clip.pictures for clip in clips])).permute(0, 3, 1, 2)
@@ -82,9 +88,31 @@ def collate(clips: Sequence[Clip], config: ModelConfig) -> Batch:
         body=torch.from_numpy(np.stack([clip.body for clip in clips]).repeat(stands, axis=0)),
         noise=torch.from_numpy(np.concatenate([clip.noise for clip in clips])),
         time=torch.from_numpy(np.concatenate([clip.time for clip in clips])),
+        shown=torch.from_numpy(shown), found=torch.from_numpy(found),
         text=text[: len(words)], text_seen=text_seen[: len(words)], unreachable=torch.from_numpy(unreachable),
         **{name: torch.from_numpy(values) for name, values in rows.items()},
     )
+
+
+def _sights(clips: Sequence[Clip], strange: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What goals' tokens show, of the clips and of their partners' pictures, which are `strange` [B] and seen nowhere.
+
+    Where a clip has no depth its partner's picture teaches nothing either, or tokens would learn to find nothing.
+    """
+    shown = np.concatenate([clip.shown for clip in clips])
+    found = np.concatenate([clip.found for clip in clips])
+    told = np.where(strange & (found != UNKNOWN).any(axis=(1, 2)), HIDDEN, UNKNOWN).astype(np.int8)
+    last = np.broadcast_to(told[:, None, None], found[:, :1].shape)
+    return np.concatenate([shown, np.zeros_like(shown[:, :1])], axis=1), np.concatenate([found, last], axis=1)
+
+
+def about(batch: Batch, kinds: Sequence[str]) -> Batch:
+    """The batch, but goals of other kinds teach nothing."""
+    if set(kinds) >= set(KINDS):
+        return batch
+    wanted = torch.isin(batch.kind, torch.tensor([KINDS.index(kind) for kind in kinds], device=batch.kind.device))
+    weights = {name: getattr(batch, name) * wanted for name in ("drives", "measured", "judged", "located")}
+    return replace(batch, found=torch.where(wanted[..., None], batch.found, UNKNOWN), **weights)
 
 
 def _elsewhere(clips: Sequence[Clip], number: int) -> int | None:

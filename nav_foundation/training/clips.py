@@ -17,6 +17,7 @@ from nav_foundation.model.network import body_of
 from nav_foundation.robot import RobotSpec
 from nav_foundation.training.drive import Drive
 from nav_foundation.training.pairs import ClipRules, Pairs, frames_ahead, pairs_of
+from nav_foundation.training.sight import UNKNOWN, moved
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Clip:
     body: np.ndarray  # [BODY] float32
     scene: str  # where, so that pictures of other places can be told
     pairs: tuple[Pairs, ...]  # S of them
+    shown: np.ndarray  # [S, Q, K, 2] float32 and
+    found: np.ndarray  # [S, Q, K] int8: where a stand's picture shows what the tokens of a goal picture show
     noise: np.ndarray  # [S, Q + 1, H, 4] float32 and
     time: np.ndarray  # [S, Q + 1] float32 0..1, for the flow; drawn here, so that a batch is a function of its clips
 
@@ -61,13 +64,36 @@ class ClipMaker:
         )
         motion = np.zeros((len(stands), len(past), 5), np.float32)
         motion[0] = drive.motion(frame, past)
+        shown, found = self._sights(drive, episode, {picture: number for number, picture in on_drive}, stands, pairs)
         shape = (len(stands), len(pairs[0].kind) + 1, *pairs[0].waypoints.shape[1:])
         return Clip(
             np.stack(pictures), np.array([picture for _, picture in stands]),
             np.stack([seen, *(np.zeros_like(seen) for _ in stands[1:])]), motion,
-            np.asarray(body_of(drive.robot), np.float32), drive.info.scene, pairs,
+            np.asarray(body_of(drive.robot), np.float32), drive.info.scene, pairs, shown, found,
             rng.standard_normal(shape, dtype=np.float32), rng.random(shape[:2], dtype=np.float32),
         )
+
+    def _sights(
+        self, drive: Drive, episode: int, frames: dict[int, int], stands: list[tuple[int, int]],
+        pairs: tuple[Pairs, ...],
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """`shown` and `found` of a clip whose pictures on the drive are of `frames`; all unknown without depth."""
+        sight = drive.sight
+        count = sight.tokens
+        shape = (len(stands), len(pairs[0].kind), count)
+        shown, found = np.zeros((*shape, 2), np.float32), np.full(shape, UNKNOWN, np.int8)
+        depths = {picture: self._dataset.depth(episode, frame) for picture, frame in frames.items()}
+        if any(depth is None for depth in depths.values()):
+            return shown, found
+        points = {picture: sight.points(depth) for picture, depth in depths.items() if depth is not None}
+        for row, (frame, picture) in enumerate(stands):
+            goals = [q for q, p in enumerate(pairs[row].picture) if pairs[row].located[q] and p in points]
+            there = [moved(points[p], drive.here(frames[p]), drive.here(frame)) for p in pairs[row].picture[goals]]
+            depth = depths[picture]
+            assert depth is not None
+            places, known = sight.find(np.concatenate(there), depth)
+            shown[row, goals], found[row, goals] = places.reshape(-1, count, 2), known.reshape(-1, count)
+        return shown, found
 
     def _load(self, episode: int) -> Drive:
         info = self._dataset.info(episode)

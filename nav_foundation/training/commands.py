@@ -1,4 +1,4 @@
-"""The verb `train`. Reading its --help loads no torch."""
+"""The verbs `train` and `finetune`. Reading their --help loads no torch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import argparse
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nav_foundation.training.judging import Scores
 
 Verb = Callable[..., argparse.ArgumentParser]  # cli._verb: (verbs, name, run, about, examples) -> its parser
 
@@ -54,3 +57,61 @@ def _train(options: argparse.Namespace) -> None:
     done = train(settings, options.out, resume=options.resume, begin_with=options.begin_with, minutes=options.minutes)
     parts = ", ".join(f"{name} {value:.3f}" for name, value in done.losses.items())
     print(f"{done.folder}: {done.steps} of {settings.steps} steps, {done.pairs_per_second:.0f} pairs/s; {parts}")
+
+
+def add_finetune(verbs: Any, verb: Verb) -> None:
+    parser = verb(verbs, "finetune", _finetune, "make a network fit a robot, from that robot's own drives", """\
+  nav-foundation data import rosbag drives/*.bag --robot my_robot.yaml --out my_drives
+  nav-foundation finetune --from nano --data my_drives --out my_model
+  nav-foundation finetune --from nano --data my_drives --tune lora --steps 400 --out my_model
+  nav-foundation finetune --from nano --data warehouse --tune adapter:words --out my_model
+
+The last eighth of the drives is not learnt from: a table says what the network knew of it before, and what after.
+What --tune leaves out stays as it is, to the bit.""")
+    add = parser.add_argument
+    add("--from", dest="begin_with", type=Path, required=True, metavar="DIR", help="the network to begin with")
+    add("--data", nargs="+", required=True, metavar="DIR", help="datasets; their drives must tell their robots")
+    add("--validation", nargs="+", default=[], metavar="DIR", help="judge by these instead of holding drives back")
+    add("--tune", default="all", metavar="WHAT", help="all (default), heads, lora, or adapter:KIND with KIND image, "
+        "point, words, object or route")
+    add("--out", type=Path, required=True, metavar="DIR", help="where all of it goes; model/ is the network")
+    add("--resume", action="store_true", help="go on with what --out holds")
+    add("--steps", type=int, default=800, metavar="N", help="in all (default 800)")
+    add("--minutes", type=float, default=math.inf, metavar="M", help="stop then, to be resumed (default: never)")
+    add("--seed", type=int, default=0, metavar="S", help="of samples and noise (default 0)")
+    add("--json", type=Path, metavar="FILE", help="write the table here as well")
+
+
+def _finetune(options: argparse.Namespace) -> None:
+    from dataclasses import replace
+
+    from nav_foundation.training.finetune import finetune, tune_settings
+
+    settings = replace(
+        tune_settings(tuple(options.data), options.tune, options.steps, options.seed),
+        validation=tuple(options.validation), hold=not options.validation,
+    )
+    tuned = finetune(settings, options.begin_with, options.out, resume=options.resume, minutes=options.minutes)
+    print(_table(tuned.before, tuned.after))
+    print(f"\n{tuned.trained.folder}: {tuned.trained.steps} of {settings.steps} steps on {', '.join(settings.data)}")
+    if options.json is not None:
+        import json
+
+        from nav_foundation.config import to_mapping
+
+        scores = {
+            name: {kind: to_mapping(row) for kind, row in part.items()}
+            for name, part in (("before", tuned.before), ("after", tuned.after))
+        }
+        options.json.write_text(json.dumps({**scores, "steps": tuned.trained.steps}, indent=2) + "\n", encoding="utf-8")
+
+
+def _table(before: dict[str, Scores], after: dict[str, Scores]) -> str:
+    lines = [f"{'goals':<8}{'pairs':>7}{'waypoints (m)':>20}{'distance (m)':>20}{'arrival (AP)':>20}"]
+    for kind, old in before.items():
+        new = after[kind]
+        columns = [(old.waypoint_error, new.waypoint_error), (old.distance_error, new.distance_error),
+                   (old.arrival_precision, new.arrival_precision)]
+        cells = ["-" if math.isnan(was) else f"{was:.3f} -> {now:.3f}" for was, now in columns]
+        lines.append(f"{kind:<8}{old.pairs:>7}" + "".join(f"{cell:>20}" for cell in cells))
+    return "\n".join(lines)

@@ -15,6 +15,7 @@ from nav_foundation.geometry import between, to_frame, wrap_angle
 from nav_foundation.model.config import ModelConfig
 from nav_foundation.preprocessing import CanonicalView, Preprocessor
 from nav_foundation.robot import CameraSpec, RobotSpec
+from nav_foundation.training.sight import Sight
 from nav_foundation.types import Pose2
 
 
@@ -32,10 +33,14 @@ class Drive:
         known = notes.get("goal_known_from", 0)
         self.known_from = len(self.poses) if known is None else int(known)  # frame; None = it was never in view
         self.driven = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(self.poses[:, :2], axis=0), axis=1))])
-        self._view, self._horizon = config.view, config.horizon
+        self._config, self._view, self._horizon = config, config.view, config.horizon
 
     def see(self, rgb: np.ndarray) -> np.ndarray:
         return _preprocessor(self.robot.camera, self._view)(rgb)
+
+    @property
+    def sight(self) -> Sight:
+        return _sight(self.robot.camera, self._config)
 
     def goal_picture(self) -> np.ndarray | None:
         goal = self.info.goal or {}
@@ -82,3 +87,8 @@ class Drive:
 @lru_cache(maxsize=1024)
 def _preprocessor(camera: CameraSpec, view: CanonicalView) -> Preprocessor:
     return Preprocessor(camera, view)
+
+
+@lru_cache(maxsize=1024)
+def _sight(camera: CameraSpec, config: ModelConfig) -> Sight:
+    return Sight(camera, config)

@@ -17,20 +17,24 @@ from nav_foundation.training.losses import (
     distance_targets,
     flow_loss,
     flow_pair,
+    place_loss,
+    place_targets,
+    sight_loss,
     waypoint_loss,
 )
 
-PARTS = {"waypoints": 2.0, "flow": 1.0, "distance": 0.3, "arrival": 1.0}  # and what each counts in the sum
+# Shares of the sum.
+PARTS = {"waypoints": 2.0, "flow": 1.0, "distance": 0.3, "arrival": 1.0, "place": 1.0, "sight": 0.5}
 
 
 class Losses(NamedTuple):
     """Each part as a sum over goals, and the weights that it was summed with: what is not known has weight 0."""
 
-    sums: Tensor  # [4] in the order of PARTS
-    weights: Tensor  # [4]
+    sums: Tensor  # [parts] in the order of PARTS
+    weights: Tensor  # [parts]
 
     def total(self, weights: Tensor | None = None) -> Tensor:
-        """The loss; `weights` [4] are those of all processes together, where there are several."""
+        """The loss; `weights` [parts] are those of all processes together, where there are several."""
         counts = torch.tensor(list(PARTS.values()), device=self.sums.device)
         return (counts * self.sums / (self.weights if weights is None else weights).clamp(min=1e-6)).sum()
 
@@ -52,7 +56,8 @@ def _decided(model: NavigationModel, memory: Memory, goals: GoalTokens) -> Reado
     order = torch.cat([few.nonzero(), (~few).nonzero()]).flatten().argsort()
     short = model.decide(memory, GoalTokens(goals.tokens[:, few, :1], goals.seen[:, few, :1]))
     long = model.decide(memory, GoalTokens(goals.tokens[:, ~few], goals.seen[:, ~few]))
-    return Readouts(*(torch.cat(parts, dim=1)[:, order] for parts in zip(short, long)))
+    alone = Readouts(*short[:2], short.found.expand(-1, -1, long.found.shape[2], -1))
+    return Readouts(*(torch.cat(parts, dim=1)[:, order] for parts in zip(alone, long)))
 
 
 def goal_tokens(model: NavigationModel, batch: Batch, frame_tokens: Tensor) -> GoalTokens:
@@ -85,7 +90,7 @@ def goal_tokens(model: NavigationModel, batch: Batch, frame_tokens: Tensor) -> G
 
 
 def losses_of(model: NavigationModel, batch: Batch, readouts: Readouts) -> Losses:
-    heads = model.heads
+    heads, encoder = model.heads, model.encoder
     time = batch.time.flatten()
     noisy, slopes = flow_pair(batch.waypoints.flatten(0, 1), batch.noise.flatten(0, 1), time)
     edges = torch.as_tensor(heads.edges)
@@ -96,6 +101,9 @@ def losses_of(model: NavigationModel, batch: Batch, readouts: Readouts) -> Losse
         (flow.view_as(batch.drives), batch.drives),
         (distance_loss(heads.distance(readouts.value), targets), batch.measured),
         (arrival_loss(heads.arrival(readouts.value).squeeze(-1), batch.arrived), batch.judged),
+        (place_loss(heads.place(readouts.value), place_targets(batch.place)), batch.located),
+        (sight_loss(readouts.found[:, :, : batch.found.shape[2]], batch.shown, batch.found, encoder.columns),
+         batch.found.ge(0).any(dim=2).float()),
     )
     return Losses(
         torch.stack([(values * weights).sum() for values, weights in parts]),

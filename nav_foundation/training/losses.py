@@ -41,5 +41,39 @@ def distance_loss(logits: Tensor, targets: Tensor) -> Tensor:
     return -(targets * logits.log_softmax(dim=-1)).sum(dim=-1)
 
 
+def place_targets(places: Tensor) -> Tensor:
+    """[..., 5] of places [..., 3] (x, y in m, yaw in rad): log of 1 + range, bearing and yaw as cosine and sine."""
+    away, bearing = places[..., :2].norm(dim=-1), torch.atan2(places[..., 1], places[..., 0])
+    yaw = places[..., 2]
+    return torch.stack([away.log1p(), bearing.cos(), bearing.sin(), yaw.cos(), yaw.sin()], dim=-1)
+
+
+def place_loss(predicted: Tensor, wanted: Tensor) -> Tensor:
+    """[...] mean absolute error of places as above."""
+    return (predicted - wanted).abs().mean(dim=-1)
+
+
+def sight_targets(places: Tensor, found: Tensor, columns: int, cells: int) -> Tensor:
+    """[..., cells + 1] shares of the cells around places [..., 2] (column, row); all of the last one if not found."""
+    rows = cells // columns
+    targets = places.new_zeros(*places.shape[:-1], cells + 1)
+    x = places[..., 0].clamp(0, columns - 1)
+    y = places[..., 1].clamp(0, rows - 1)
+    left, top = x.floor().clamp(max=columns - 2), y.floor().clamp(max=rows - 2)
+    for column, across in ((left, 1 - (x - left)), (left + 1, x - left)):
+        for row, down in ((top, 1 - (y - top)), (top + 1, y - top)):
+            targets.scatter_add_(-1, (row * columns + column).long()[..., None], (across * down)[..., None])
+    nowhere = F.one_hot(torch.tensor(cells, device=targets.device), cells + 1).to(targets)
+    return torch.where((found > 0)[..., None], targets, nowhere)
+
+
+def sight_loss(logits: Tensor, places: Tensor, found: Tensor, columns: int) -> Tensor:
+    """[B, Q] cross-entropy of where tokens [B, Q, K] are seen, a mean over those known (`found` 0 or 1, not -1)."""
+    known = (found >= 0).float()
+    targets = sight_targets(places, found, columns, logits.shape[-1] - 1)
+    off = -(targets * logits.log_softmax(dim=-1)).sum(dim=-1)
+    return (off * known).sum(dim=-1) / known.sum(dim=-1).clamp(min=1)
+
+
 def arrival_loss(logits: Tensor, arrived: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, arrived, reduction="none")

@@ -38,7 +38,8 @@ class Pair:
 
     kind: str  # of goals.KINDS
     picture: int = 0  # the clip's picture of an image goal
-    place: tuple[float, float, float] = (0.0, 0.0, 0.0)  # x, y (m), yaw in the robot's frame
+    place: tuple[float, float, float] = (0.0, 0.0, 0.0)  # x, y (m), yaw in the robot's frame: told, or of the picture
+    located: bool = False  # where the picture was taken is to be learnt
     has_yaw: bool = False
     words: str = ""
     route: int = 0
@@ -55,6 +56,7 @@ class Pairs:
     picture: np.ndarray  # [Q] int64
     place: np.ndarray  # [Q, 3] float32
     has_yaw: np.ndarray  # [Q] bool
+    located: np.ndarray  # [Q] float32 weight of where a picture was taken
     words: tuple[str, ...]  # Q of them
     route: np.ndarray  # [Q] int64
     waypoints: np.ndarray  # [Q, H, 4] float32 as units.to_network gives them
@@ -96,7 +98,10 @@ def _picture(drive: Drive, frame: int, goal: int, picture: int) -> Pair:
     away = drive.place(frame, goal)
     distance = _driven(drive, frame, goal)
     arrived = None if distance is None else distance < IMAGE_RADIUS and abs(float(wrap_angle(away.yaw))) < FACING
-    return Pair("image", picture, waypoints=_way(drive, frame, goal), distance=distance, arrived=arrived)
+    return Pair(
+        "image", picture, (away.x, away.y, away.yaw), True, waypoints=_way(drive, frame, goal), distance=distance,
+        arrived=arrived,
+    )
 
 
 def _place(drive: Drive, frame: int, goal: int, rules: ClipRules, rng: np.random.Generator) -> Pair:
@@ -172,6 +177,7 @@ def stacked(pairs: Sequence[Pair], step: float, horizon: int) -> Pairs:
     return Pairs(
         np.array([KINDS.index(pair.kind) for pair in pairs]), np.array([pair.picture for pair in pairs]),
         np.array([pair.place for pair in pairs], np.float32), np.array([pair.has_yaw for pair in pairs]),
+        np.array([pair.located for pair in pairs], np.float32),
         tuple(pair.words for pair in pairs), np.array([pair.route for pair in pairs]), to_network(ways, step),
         known([pair.waypoints for pair in pairs]), np.array([d or 0.0 for d in distances], np.float32),
         known(distances), np.array([bool(a) for a in arrivals], np.float32), known(arrivals),

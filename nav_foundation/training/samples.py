@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from nav_foundation.training.batch import Batch, collate
 from nav_foundation.training.clips import Clip, ClipMaker
 from nav_foundation.training.pairs import ClipRules
 
+Part = Literal["all", "learnt", "held"]
+HELD = 1 / 8  # of the drives
+
 
 @dataclass(frozen=True)
 class Samples(Dataset[Clip]):
@@ -32,6 +36,7 @@ class Samples(Dataset[Clip]):
     light: float = 1.0  # strength of other light
     flips: bool = True
     robot: RobotSpec | None = None  # of drives that do not tell theirs
+    part: Part = "all"  # of each dataset: the last eighth of its drives is held where one learns from the others
 
     def __getitem__(self, number: int) -> Clip:
         mixture, makers = _opened(self)
@@ -43,7 +48,6 @@ class Samples(Dataset[Clip]):
             clip = mirrored(clip)
         return replace(clip, pictures=relit(clip.pictures, rng, self.light)) if self.light else clip
 
-
     def check(self) -> None:
         """Raise here, in one sentence, what is wrong with the data."""
         _opened(self)
@@ -52,8 +56,19 @@ class Samples(Dataset[Clip]):
 @lru_cache(maxsize=4)
 def _opened(samples: Samples) -> tuple[Mixture, list[ClipMaker]]:
     """Once in each process."""
-    mixture = Mixture([EpisodeDataset(folder) for folder in samples.data], samples.weights or None)
+    datasets = [EpisodeDataset(folder) for folder in samples.data]
+    chosen = None if samples.part == "all" else [_part(dataset, samples.part) for dataset in datasets]
+    mixture = Mixture(datasets, samples.weights or None, chosen=chosen)
     return mixture, [ClipMaker(d, samples.config, samples.rules, samples.robot) for d in mixture.datasets]
+
+
+def _part(dataset: EpisodeDataset, part: Part) -> np.ndarray:
+    """Numbers of its episodes. The last ones are held: neighbours in time show the same places."""
+    held = max(1, round(dataset.episodes * HELD))
+    if dataset.episodes < 2:
+        raise ValueError(f"{dataset.folder} has one drive: two are needed, one of them to judge by")
+    numbers = np.arange(dataset.episodes)
+    return numbers[-held:] if part == "held" else numbers[:-held]
 
 
 @lru_cache(maxsize=4)

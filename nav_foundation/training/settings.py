@@ -7,6 +7,8 @@ from typing import Literal
 
 from nav_foundation.training.pairs import ClipRules
 
+TUNES = ("all", "heads", "lora", "adapter:image", "adapter:point", "adapter:words", "adapter:object", "adapter:route")
+
 
 @dataclass(frozen=True)
 class TrainSettings:
@@ -14,6 +16,8 @@ class TrainSettings:
     weights: tuple[float, ...] = ()  # shares of the samples; empty = every frame counts the same
     validation: tuple[str, ...] = ()  # datasets of other scenes
     model: str = "nano"  # a preset, where nothing is gone on from
+    tune: str = "all"  # of tuning.TUNES, where something is gone on from
+    hold: bool = False  # keep the last drives of the data to judge by, instead of validation
     steps: int = 20_000
     batch: int = 16  # clips, over all processes
     rate: float = 1e-3  # highest learning rate
@@ -37,6 +41,10 @@ class TrainSettings:
         for name in ("steps", "batch", "save_every", "validate_every", "validation_batches"):
             if getattr(self, name) < 1:
                 raise ValueError(f"training {name} is {getattr(self, name)}: give 1 or more")
+        if self.tune not in TUNES:
+            raise ValueError(f"tune {self.tune!r} is not known: use one of {', '.join(TUNES)}")
+        if self.hold and self.validation:
+            raise ValueError("training either holds drives of its data or is given others for validation: choose one")
         if self.batch % 2:
             raise ValueError(f"training batch is {self.batch}: give an even number, clips lend each other pictures")
         for name in ("rate", "clip"):

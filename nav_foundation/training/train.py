@@ -17,12 +17,14 @@ from tqdm import tqdm
 from nav_foundation.config import to_mapping
 from nav_foundation.model.checkpoint import from_pretrained, save_pretrained
 from nav_foundation.model.config import ModelConfig, preset
+from nav_foundation.model.lora import folded
 from nav_foundation.model.network import NavigationModel
-from nav_foundation.training.batch import Batch
+from nav_foundation.training.batch import Batch, about
 from nav_foundation.training.forward import PARTS, Losses, losses_of, readouts_of
-from nav_foundation.training.samples import Samples, loader
+from nav_foundation.training.samples import Part, Samples, loader
 from nav_foundation.training.settings import TrainSettings
 from nav_foundation.training.state import Average, State
+from nav_foundation.training.tuning import kinds_of, prepare
 
 STATE, MODEL, DIVERGED = "state.pt", "model", "diverged.pt"
 _WILD = 20.0  # times the usual loss at which training has diverged
@@ -59,10 +61,12 @@ def train(
     """
     if (out / STATE).exists() and not resume:
         raise ValueError(f"{out} holds a training already: add --resume to go on with it, or name another folder")
-    config = preset(settings.model)
-    for data, training in ((settings.data, True), (settings.validation, False)):
-        if data:  # before anything is made, and before processes that could only show a traceback
-            _samples(data, settings, config, training=training).check()
+    if begin_with is None and settings.tune != "all":
+        raise ValueError(f"tune {settings.tune} needs a network to go on from: give --from, or leave it out")
+    samples, held = samples_of(settings, preset(settings.model)), held_samples(settings, preset(settings.model))
+    for part in (samples, held):  # before anything is made, and before processes that could only show a traceback
+        if part is not None:
+            part.check()
     accelerator = Accelerator(
         mixed_precision=_precision(settings), cpu=not torch.cuda.is_available(),
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],  # a batch may lack words
@@ -70,7 +74,11 @@ def train(
     if settings.batch % (2 * accelerator.num_processes):
         raise ValueError(f"training batch is {settings.batch}: give a multiple of {2 * accelerator.num_processes}")
     torch.manual_seed(settings.seed)
-    model = NavigationModel(config) if begin_with is None else from_pretrained(begin_with)
+    if begin_with is None:
+        model = NavigationModel(preset(settings.model))
+    else:
+        model = from_pretrained(begin_with)
+        prepare(model, settings.tune)
     state = State(model, Average(model, settings.average), _optimiser(model, settings))
     if resume and (out / STATE).exists():
         state.load(out / STATE)
@@ -89,7 +97,7 @@ class _Run:
         state.average.model.to(accelerator.device)
         objective = Objective(state.model)  # type: ignore[arg-type]
         self._objective, self._optimiser = accelerator.prepare(objective, state.optimiser)
-        self._samples = _samples(settings.data, settings, config, training=True)
+        self._samples = samples_of(settings, config)
         self._usual = math.nan
         self._log = _Log(out / "logs") if accelerator.is_main_process else None
 
@@ -104,7 +112,7 @@ class _Run:
                    disable=not (progress and accelerator.is_main_process))
         parts, pairs = dict.fromkeys(PARTS, math.nan), 0
         for step in bar:
-            batch = next(batches).to(accelerator.device)
+            batch = about(next(batches).to(accelerator.device), kinds_of(settings.tune))
             pairs += batch.kind.numel() * accelerator.num_processes
             parts = self._step(batch, step)
             bar.set_postfix_str(" ".join(f"{name} {value:.3f}" for name, value in parts.items()), refresh=False)
@@ -160,9 +168,9 @@ class _Run:
     def _validate(self) -> dict[str, float]:
         """The averaged network's losses on other scenes; nothing where none are given."""
         settings, accelerator = self._settings, self._accelerator
-        if not settings.validation:
+        samples = held_samples(settings, self._config)
+        if samples is None:
             return {}
-        samples = _samples(settings.validation, settings, self._config, training=False)
         objective = Objective(self._state.average.model)  # type: ignore[arg-type]
         sums = torch.zeros(2, len(PARTS), device=accelerator.device)
         for batch in loader(samples, range(settings.validation_batches), settings.batch, 0,
@@ -180,7 +188,7 @@ class _Run:
             return
         average = self._state.average.model
         assert isinstance(average, NavigationModel)
-        save_pretrained(average, self._out / MODEL, {
+        save_pretrained(folded(average), self._out / MODEL, {
             "settings": to_mapping(self._settings), "steps": self._state.step, "losses": parts,
         })
         self._state.save(self._out / STATE)
@@ -205,18 +213,26 @@ def _precision(settings: TrainSettings) -> str:
 
 def _optimiser(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
     """AdamW; weights of one dimension (norms, biases) and tables are not decayed."""
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    others = [p for p in model.parameters() if p.ndim <= 1]
+    learnt = [p for p in model.parameters() if p.requires_grad]
+    matrices, others = [p for p in learnt if p.ndim > 1], [p for p in learnt if p.ndim <= 1]
     groups: list[dict[str, Any]] = [{"params": matrices, "weight_decay": settings.decay},
                                     {"params": others, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=settings.rate, betas=(0.9, 0.98))
 
 
-def _samples(data: tuple[str, ...], settings: TrainSettings, config: ModelConfig, *, training: bool) -> Samples:
+def samples_of(settings: TrainSettings, config: ModelConfig) -> Samples:
+    """What is learnt from."""
     return Samples(
-        data, settings.weights if training else (), config, settings.rules, settings.seed if training else 1,
-        light=settings.light if training else 0.0, flips=settings.flips and training,
+        settings.data, settings.weights, config, settings.rules, settings.seed, settings.light, settings.flips,
+        part="learnt" if settings.hold else "all",
     )
+
+
+def held_samples(settings: TrainSettings, config: ModelConfig) -> Samples | None:
+    """What is judged by, as it was seen; None where there is nothing."""
+    data = settings.data if settings.hold else settings.validation
+    part: Part = "held" if settings.hold else "all"
+    return Samples(data, (), config, settings.rules, 1, light=0.0, flips=False, part=part) if data else None
 
 
 class _Log:

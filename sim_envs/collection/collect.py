@@ -30,6 +30,7 @@ Engine = Literal["processes", "ray"]
 RETRIES = 3  # of a drive whose process died
 AHEAD = 4  # groups per worker that may be begun beyond the oldest unfinished one, so that few results wait in memory
 NOTES = "meta/collection.jsonl"
+_FIRST_LINE, _OTHER_LINES = {"digest": str, "settings": dict}, {"index": int, "error": str}
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,8 @@ class Notes:
             if episodes:
                 raise DataError(f"{folder} holds a dataset that was not collected: name another folder")
             self._path.write_text("")  # may hold a line cut short
-        elif lines[0].get("digest") != identity["digest"]:
-            raise DataError(_difference(folder, lines[0].get("settings", {}), identity["settings"]))
+        elif lines[0]["digest"] != identity["digest"]:
+            raise DataError(_difference(folder, lines[0]["settings"], identity["settings"]))
         self.failures = {line["index"]: line["error"] for line in lines[1:]}
         self.done = set(self.failures) | set(_numbers(folder, episodes))
         self._file = self._path.open("a", encoding="utf-8")
@@ -105,8 +106,13 @@ class Notes:
         if len(whole) < len(data):
             os.truncate(self._path, len(whole))
         try:
-            return [json.loads(line) for line in whole.splitlines()]
-        except ValueError:
+            lines = [json.loads(line) for line in whole.splitlines()]
+            for number, line in enumerate(lines):
+                for name, kind in (_OTHER_LINES if number else _FIRST_LINE).items():
+                    if type(line[name]) is not kind:  # isinstance takes true for a number
+                        raise TypeError
+            return lines
+        except (ValueError, LookupError, TypeError):
             raise DataError(f"{self._path} is damaged: collect into another folder") from None
 
     def __enter__(self) -> Notes:

@@ -20,6 +20,8 @@ from nav_foundation.data.schema import DataError
 
 STORAGE = (".mcap", ".db3")
 _ROS1 = (".bag", ".active")
+_LEAST, _MOST = -(2**63), 2**63 - 1  # ns
+_NO_TIME = "some messages have receive times beyond 64 bits and are not read"
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,13 @@ class Bag:
 
     def messages(self, topics: Iterable[str], start_ns: int | None = None) -> Iterator[Message]:
         """Messages of the topics, from a receive time on where the bag is indexed."""
-        wanted = set(topics)
+        for message in self._all_messages(set(topics), start_ns):
+            if _LEAST <= message.receive_ns <= _MOST:
+                yield message
+            elif _NO_TIME not in self.faults:
+                self.faults += (_NO_TIME,)
+
+    def _all_messages(self, wanted: set[str], start_ns: int | None) -> Iterator[Message]:
         if self._reader is not None:
             connections = [c for c in self._reader.connections if c.topic in wanted]
             if connections:

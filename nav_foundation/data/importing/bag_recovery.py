@@ -259,7 +259,9 @@ def _sqlite(path: Path) -> Iterator[Found | Fault]:
         # By rowid, which is the table's own order: the index of stamps may lie in the part that is lost.
         for number, stamp, raw in database.execute("SELECT topic_id, timestamp, data FROM messages ORDER BY rowid"):
             count += 1
-            if number in channels:
+            if not (isinstance(stamp, int) and isinstance(raw, bytes)):  # any cell may be of any type
+                yield Fault(f"{path.name}: message {count} is broken")
+            elif number in channels:
                 yield Found(channels[number], stamp, raw)
     except sqlite3.Error as error:
         yield Fault(f"{path.name}: after {count} messages SQLite says: {error}")
@@ -275,6 +277,6 @@ def _sqlite_channels(database: sqlite3.Connection) -> dict[int, Channel]:
         definitions = {kind: (form, text) for kind, form, text in rows}
     channels = {}
     for number, name, kind in database.execute("SELECT id, name, type FROM topics"):
-        form, text = definitions.get(kind, ("", ""))
-        channels[number] = Channel(name, kind, text, form)
+        form, text = map(str, definitions.get(kind, ("", "")))
+        channels[number] = Channel(str(name), str(kind), text, form)
     return channels

@@ -203,6 +203,11 @@ def _drive(about: _Source, episode: Episode, frames: Frames, poses_of: _PoseRead
         raise DataError(f"{episode.path} has no frames of episode {episode.index}")
     left = [LeftOut("frames", abs(episode.length - len(rows)), "that meta/episodes counts and the data lack")]
     seconds = _seconds(about, frames, rows)
+    timed = np.isfinite(seconds)
+    left.append(LeftOut("frames", int((~timed).sum()), "whose timestamp is not a number"))
+    if not timed.any():
+        raise DataError(f"{episode.path}: no timestamp of episode {episode.index} is a number")
+    rows, seconds = rows[timed], seconds[timed]
     stamps = (
         frames.column(STAMP, rows).astype(np.int64) if STAMP in about.info["features"]
         else np.rint(seconds * 1e9).astype(np.int64)

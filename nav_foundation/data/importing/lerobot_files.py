@@ -104,7 +104,7 @@ def _episodes_3(folder: Path, info: dict[str, Any], films: list[str]) -> Iterato
         try:
             known = pq.read_schema(path).names
             rows = pq.read_table(path, columns=[*names, *(["tasks"] if "tasks" in known else [])]).to_pylist()
-        except (OSError, KeyError, pa.ArrowException) as error:
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
             raise DataError(f"{path} is broken: {' '.join(str(error).split())}") from None
         # Rows beyond are of an episode that was never finished.
         yield from (_episode_3(folder, info, films, row) for row in rows[: max(0, expected - seen)])
@@ -118,6 +118,8 @@ def _episode_3(folder: Path, info: dict[str, Any], films: list[str], row: dict[s
     try:
         place = {name: row[f"data/{name}"] for name in ("chunk_index", "file_index")}
         at = {key: {name: row[f"videos/{key}/{name}"] for name in _PLACES} for key in films}
+        if not all(math.isfinite(of["from_timestamp"]) for of in at.values()):
+            raise ValueError("from_timestamp is not a number")
         return Episode(
             int(row["episode_index"]), int(row["length"]), tuple(map(str, row.get("tasks") or ())),
             folder / data.format(**place),

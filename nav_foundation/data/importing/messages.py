@@ -52,13 +52,13 @@ def compressed_picture(format: str, data: bytes | np.ndarray) -> bytes | np.ndar
 
     Publishers encode with the colours that any decoder expects, whatever `format` says of the source's order.
     """
+    from nav_foundation.data.images import is_cut_short
+
     file = bytes(data)
-    if file.startswith(_JPEG) and b"\xff\xd9" in file[-4096:]:  # some cameras pad after the end marker
-        return file
-    if file.startswith(_PNG) and b"IEND" in file[-64:]:
-        return file
-    if file.startswith((_JPEG, _PNG)):
+    if is_cut_short(file):
         raise DataError(f"a compressed image of {len(file)} bytes ends before its picture does")
+    if file.startswith((_JPEG, _PNG)):
+        return file
     import cv2
 
     rgb = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR_RGB) if file else None

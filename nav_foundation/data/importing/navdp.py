@@ -120,7 +120,7 @@ def _rate(folder: Path) -> float:
 def _columns(path: Path) -> dict[str, Any]:
     try:
         table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{path} is broken: {' '.join(str(error).split())}") from None
     return {name: table.column(name) for name in table.column_names}
 

@@ -27,4 +27,4 @@ def _read(path: Path) -> bytes | np.ndarray:
         return file
     from nav_foundation.data.images import decode
 
-    return decode(file)
+    return decode(file, upright=True)

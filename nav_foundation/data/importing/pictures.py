@@ -16,7 +16,7 @@ ImageFormat = Literal["jpeg", "png"]
 
 
 class Pictures(Sequence[bytes]):
-    """Files of pictures. Files of the source pass unchanged unless they are too large; arrays are encoded."""
+    """Files of pictures. Files of the source pass unchanged unless too large or turned; arrays are encoded."""
 
     def __init__(self, pictures: Sequence[Picture], limit: int | None, form: ImageFormat) -> None:
         self._pictures, self._limit, self._form = pictures, limit, form
@@ -49,15 +49,17 @@ def as_rgb(picture: Picture, name: str) -> np.ndarray:
 
 
 def as_file(picture: bytes | np.ndarray, limit: int | None, form: ImageFormat) -> bytes:
-    """The file of a picture whose longer side is at most `limit` pixels."""
-    from nav_foundation.data.images import decode, encode_jpeg, encode_png
+    """The file of a picture, upright, whose longer side is at most `limit` pixels. Broken files are refused."""
+    from nav_foundation.data.images import decode, encode_jpeg, encode_png, is_cut_short, is_turned
 
     encode = encode_png if form == "png" else encode_jpeg
     if isinstance(picture, bytes):
-        if limit is None:
-            return picture
-        rgb = decode(picture)
-        return picture if max(rgb.shape[:2]) <= limit else encode(_smaller(rgb, limit))
+        if is_cut_short(picture):
+            raise DataError("whose file ends before its picture does")
+        rgb = decode(picture, upright=True)
+        if is_turned(picture):
+            return encode(rgb if limit is None else _smaller(rgb, limit))
+        return picture if limit is None or max(rgb.shape[:2]) <= limit else encode(_smaller(rgb, limit))
     return encode(picture if limit is None else _smaller(picture, limit))
 
 

@@ -13,7 +13,7 @@ from typing import Any, overload
 import numpy as np
 
 from nav_foundation.data.dataset import EpisodeDataset
-from nav_foundation.data.images import size_of
+from nav_foundation.data.images import decode_depth, size_of
 from nav_foundation.data.importing.cut import ImportRules, cut
 from nav_foundation.data.importing.drive import Drive, LeftOut
 from nav_foundation.data.importing.report import ImportReport, Tally
@@ -24,6 +24,8 @@ from nav_foundation.data.writer import DatasetWriter
 
 _SPEEDS = (0.01, 15.0)  # m/s of cruising that ground robots have; positions that say otherwise are not metres
 _IN_MEMORY = 64 << 20  # bytes of an episode's pictures; more wait in a temporary file
+_LARGEST = 512 << 20  # bytes of an episode's pictures; more become several, as writing takes them all at once
+_KNOWN = "of episodes that the dataset has already"
 
 Episode = tuple[EpisodeInfo, EpisodeData]
 _Extras = tuple[bool, int]  # whether there is depth, and the length of labelled plans, 0 without labels
@@ -43,7 +45,7 @@ def import_drives(
         raise DataError("the sources hold no drive: see what the format's --help expects of them")
     _check_scale(first, rules)  # before anything is written
     tally = Tally(rules)
-    known = _known_episodes(out) if append else set()
+    known = _known_episodes(out) if append else {}
     size, extras = (_picture_size(out), _known_extras(out)) if append else (None, None)
     with DatasetWriter(out, rules.frame_rate, resume=append, video=video) as writer:
         for drive in chain([first], drives):
@@ -51,8 +53,8 @@ def import_drives(
             result = cut(drive, rules)
             tally.begin(drive, result)
             for info, data in _with_progress(result.episodes, drive.name):
-                if _key(info, data) in known:
-                    tally.leave_out("frames", len(data.images), "of episodes that the dataset has already")
+                if known.get(_key(info, data)) == len(data.images):
+                    tally.leave_out("frames", len(data.images), _KNOWN)
                     continue
                 matched, lost = _matched(data, extras)
                 for entry in lost:
@@ -64,6 +66,9 @@ def import_drives(
                     for entry in lost:
                         tally.leave_out(entry.what, entry.count, entry.why)
                     for piece in pieces:
+                        if _key(*piece) in known:
+                            tally.leave_out("frames", len(piece[1].images), _KNOWN)
+                            continue
                         writer.add(*piece)
                         extras = extras or _extras(piece[1])
                         tally.add(*piece)
@@ -102,15 +107,16 @@ def _key(info: EpisodeInfo, data: EpisodeData) -> tuple[str, str, int]:
     return info.source, json.dumps(info.notes, sort_keys=True, default=str), int(data.stamps_ns[0])
 
 
-def _known_episodes(out: Path) -> set[tuple[str, str, int]]:
+def _known_episodes(out: Path) -> dict[tuple[str, str, int], int]:
+    """How many frames they have."""
     if not (out / INFO).exists():
-        return set()
+        return {}
     dataset = EpisodeDataset(out)
-    found = set()
+    found = {}
     for episode in np.flatnonzero(dataset.readable).tolist():
         info = dataset.info(episode)
         notes = json.dumps(info.notes, sort_keys=True, default=str)
-        found.add((info.source, notes, int(dataset.stamps_ns(episode)[0])))
+        found[info.source, notes, int(dataset.stamps_ns(episode)[0])] = int(dataset.lengths[episode])
     return found
 
 
@@ -178,7 +184,8 @@ class _Spooled(Sequence[bytes]):
 def _settled(
     info: EpisodeInfo, data: EpisodeData, rules: ImportRules, size: tuple[int, int] | None, spool: Any
 ) -> tuple[list[Episode], tuple[int, int] | None, list[LeftOut]]:
-    """The episode with its pictures read, without the broken ones, which may leave it in pieces; and their size.
+    """The episode with its pictures read, without the broken ones, which may leave it in pieces, as may too many bytes
+    of pictures; and their size.
 
     A picture must not turn out to be broken when its episode is half written.
     """
@@ -193,7 +200,7 @@ def _settled(
             if found != size:
                 (height, width), (h, w) = found, size
                 raise DataError(f"of {width}x{height} pixels where the dataset has {w}x{h}: import them elsewhere")
-            if data.depth is not None and size_of(data.depth[frame]) != found:
+            if data.depth is not None and decode_depth(data.depth[frame]).shape != found:
                 raise DataError("whose depth image has another size")
         except DataError as error:
             lost[str(error)] = lost.get(str(error), 0) + 1
@@ -202,11 +209,11 @@ def _settled(
         spool.write(file)
         kept.append(frame)
     left = [LeftOut("pictures", count, why) for why, count in lost.items()]
-    if not lost:
+    ends = _ends(data.stamps_ns[kept], np.array([length for _, length in places]), rules)
+    if not lost and not len(ends):
         return [(info, replace(data, images=_Spooled(spool, places)))], size, left
-    stamps = data.stamps_ns[kept]
     pieces: list[Episode] = []
-    for part in np.split(np.arange(len(kept)), np.flatnonzero(np.diff(stamps) > rules.hole_ns) + 1):
+    for part in np.split(np.arange(len(kept)), ends):
         if len(part) < rules.min_frames:
             left += [LeftOut("pictures", len(part), f"in pieces shorter than {rules.min_frames} frames")]
             continue
@@ -219,3 +226,11 @@ def _settled(
         )
         pieces.append((replace(info, cruising_step=cruising_step(piece.poses)), piece))
     return pieces, size, [entry for entry in left if entry.count]
+
+
+def _ends(stamps: np.ndarray, sizes: np.ndarray, rules: ImportRules) -> np.ndarray:
+    """Where pieces of an episode end: at holes, and so that none has too many bytes of pictures."""
+    so_far = np.cumsum(sizes, dtype=np.float64)
+    parts = np.ceil(so_far[-1] / _LARGEST) if len(sizes) else 1.0
+    part = np.ceil(so_far * parts / so_far[-1]) if parts > 1 else np.ones(len(sizes))
+    return np.asarray(np.flatnonzero((np.diff(stamps) > rules.hole_ns) | (np.diff(part) > 0)) + 1)

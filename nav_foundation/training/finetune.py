@@ -1,0 +1,48 @@
+"""Fine-tuning: a network goes on learning from one robot's drives, and is judged on those that were held back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nav_foundation.model.checkpoint import from_pretrained
+from nav_foundation.training.judging import Scores, judge
+from nav_foundation.training.samples import loader
+from nav_foundation.training.settings import TrainSettings
+from nav_foundation.training.train import Trained, held_samples, train
+
+RATES = {"all": 3e-4, "heads": 1e-3, "lora": 1e-3}  # adapters as heads
+JUDGED = 16  # batches
+
+
+def tune_settings(data: tuple[str, ...], tune: str = "all", steps: int = 800, seed: int = 0) -> TrainSettings:
+    """What suits a few hours of drives."""
+    return TrainSettings(
+        data, tune=tune, steps=steps, rate=RATES.get(tune, RATES["heads"]), warmup=max(1, steps // 20), average=0.99,
+        seed=seed, hold=True, validate_every=max(1, steps // 4), save_every=max(1, steps // 8),
+    )
+
+
+@dataclass(frozen=True)
+class Tuned:
+    trained: Trained
+    before: dict[str, Scores]  # by kind of goal, on drives that were not learnt from
+    after: dict[str, Scores]
+
+
+def finetune(
+    settings: TrainSettings, begin_with: Path, out: Path, *, resume: bool = False, minutes: float = math.inf,
+    progress: bool = True,
+) -> Tuned:
+    settings = replace(settings, hold=not settings.validation)
+    trained = train(settings, out, resume=resume, begin_with=begin_with, minutes=minutes, progress=progress)
+    return Tuned(trained, scores_of(begin_with, settings), scores_of(trained.folder, settings))
+
+
+def scores_of(folder: Path, settings: TrainSettings) -> dict[str, Scores]:
+    """On what the training holds back."""
+    model = from_pretrained(folder)
+    samples = held_samples(settings, model.config)
+    assert samples is not None
+    return judge(model, loader(samples, range(JUDGED), settings.batch, 0), JUDGED)

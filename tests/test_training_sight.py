@@ -1,0 +1,132 @@
+"""What one picture shows of another, against walls whose geometry is worked out by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from drives_on_disk import made_up_drive, told
+
+from nav_foundation.data.dataset import EpisodeDataset
+from nav_foundation.data.images import encode_depth
+from nav_foundation.data.writer import DatasetWriter
+from nav_foundation.model.config import preset
+from nav_foundation.robot import CameraSpec, load_robot
+from nav_foundation.training.augment import mirrored
+from nav_foundation.training.batch import collate
+from nav_foundation.training.clips import ClipMaker
+from nav_foundation.training.losses import sight_loss, sight_targets
+from nav_foundation.training.pairs import ClipRules
+from nav_foundation.training.sight import HIDDEN, SEEN, UNKNOWN, Sight, moved
+from nav_foundation.types import Pose2
+
+CONFIG = preset("nano")  # 8 x 6 cells; a token is two of them, one above the other
+CAMERA = CameraSpec(128, 96, mount_height=0.5, hfov_deg=90.0)  # sees what the network sees; focal length 64 pixels
+WALL = np.full((96, 128), 4.0, np.float32)  # m, across the whole view
+COLUMN = (np.arange(8) + 0.5) * 16 - 0.5  # pixels of the tokens' middles
+
+
+def test_tokens_look_at_the_wall() -> None:
+    points = Sight(CAMERA, CONFIG).points(WALL)
+    assert points.shape == (24, 3)
+    np.testing.assert_allclose(points[:, 0], 4.0)
+    np.testing.assert_allclose(points[:8, 1], -4.0 * (COLUMN - 63.5) / 64)  # left is where columns are low
+    np.testing.assert_allclose(points[::8, 2], 0.5 - 4.0 * (np.array([15.5, 47.5, 79.5]) - 47.5) / 64)
+
+
+def test_the_same_picture_shows_itself() -> None:
+    sight = Sight(CAMERA, CONFIG)
+    places, found = sight.find(sight.points(WALL), WALL)
+    assert (found == SEEN).all()
+    np.testing.assert_allclose(places[:8, 0], np.arange(8), atol=1e-5)
+    np.testing.assert_allclose(places[::8, 1], [0.5, 2.5, 4.5], atol=1e-5)
+
+
+def test_from_farther_away_things_lie_nearer_the_middle() -> None:
+    sight = Sight(CAMERA, CONFIG)
+    goal, here = Pose2(2.0, 0.0, 0.0), Pose2(0.0, 0.0, 0.0)  # the goal picture was taken two metres nearer the wall
+    places, found = sight.find(moved(sight.points(WALL), goal, here), WALL + 2.0)
+    assert (found == SEEN).all()
+    pixels = 63.5 + (COLUMN - 63.5) * 4.0 / 6.0
+    np.testing.assert_allclose(places[:8, 0], (pixels + 0.5) / 16 - 0.5, atol=1e-5)
+
+
+def test_turned_views_share_their_edges() -> None:
+    sight = Sight(CAMERA, CONFIG)
+    turned = Pose2(0.0, 0.0, math.radians(60))  # looks 60 degrees to the left
+    _, found = sight.find(moved(sight.points(WALL), Pose2(0.0, 0.0, 0.0), turned), np.full_like(WALL, 50.0))
+    bearings = np.degrees(np.arctan2(63.5 - COLUMN, 64))
+    assert (found.reshape(3, 8)[1] == np.where(bearings > 60 - 45, SEEN, HIDDEN)).all()
+
+
+def test_what_stands_before_hides_and_what_is_not_measured_is_unknown() -> None:
+    sight = Sight(CAMERA, CONFIG)
+    near, holes = WALL.copy(), WALL.copy()
+    near[:, :64], holes[:, 64:] = 1.0, 0.0
+    _, found = sight.find(sight.points(WALL), near)
+    assert (found.reshape(3, 8) == [HIDDEN] * 4 + [SEEN] * 4).all()
+    _, found = sight.find(sight.points(WALL), holes)
+    assert (found.reshape(3, 8) == [SEEN] * 4 + [UNKNOWN] * 4).all()
+    _, found = sight.find(sight.points(holes), WALL)
+    assert (found.reshape(3, 8) == [SEEN] * 4 + [UNKNOWN] * 4).all()
+
+
+@pytest.mark.parametrize("robot", ["turtlebot", "rover-fisheye"])
+def test_all_cameras_show_the_same_view(robot: str) -> None:
+    """Pitch, mount and lens cancel out where robot and goal picture are at one place."""
+    camera = load_robot(robot).camera
+    sight = Sight(camera, CONFIG)
+    depth = np.full((camera.height, camera.width), 3.0, np.float32)
+    places, found = sight.find(sight.points(depth), depth)
+    seen = found == SEEN
+    assert seen.any() and not (found == HIDDEN).any()
+    expected = np.stack(np.meshgrid(np.arange(8), [0.5, 2.5, 4.5]), axis=-1).reshape(-1, 2)
+    np.testing.assert_allclose(places[seen], expected[seen], atol=1e-4)
+
+
+def test_targets_lie_between_cells() -> None:
+    places = torch.tensor([[1.25, 0.5], [2.0, 1.0], [9.0, -1.0]])  # of 3 columns and 2 rows
+    targets = sight_targets(places, torch.tensor([1, 0, 1]), columns=3, cells=6)
+    expected = [[0, 0.375, 0.125, 0, 0.375, 0.125, 0], [0] * 6 + [1], [0, 0, 1, 0, 0, 0, 0]]
+    torch.testing.assert_close(targets, torch.tensor(expected, dtype=torch.float32))
+
+
+def test_unknown_sights_teach_nothing() -> None:
+    logits, places = torch.randn(1, 2, 3, 7), torch.zeros(1, 2, 3, 2)
+    found = torch.tensor([[[1, -1, 0], [-1, -1, -1]]])
+    loss = sight_loss(logits, places, found, 3)
+    shares = logits[0, 0].log_softmax(dim=-1)
+    torch.testing.assert_close(loss[0, 0], -(shares[0, 0] + shares[2, 6]) / 2)
+    assert loss[0, 1] == 0
+
+
+def clips_with(depth: bool, folder: Path) -> ClipMaker:
+    with DatasetWriter(folder, 5) as writer:
+        for seed in range(2):
+            data = made_up_drive(seed, 30, size=(96, 128))
+            maps = [encode_depth(np.full((96, 128), 2.0, np.float32))] * 30 if depth else None
+            scene = dataclasses.replace(told(seed), scene=f"house:{seed}")
+            writer.add(scene, dataclasses.replace(data, depth=maps))
+    return ClipMaker(EpisodeDataset(folder), CONFIG, ClipRules())
+
+
+def test_clips_know_what_they_show_where_there_is_depth(tmp_path: Path) -> None:
+    without = clips_with(False, tmp_path / "without")(0, 4, np.random.default_rng(0))
+    assert (without.found == UNKNOWN).all()
+    make = clips_with(True, tmp_path / "with")
+    clips = [make(episode, 4, np.random.default_rng(episode)) for episode in range(2)]
+    for clip in clips:
+        on_drive = np.stack([pairs.located > 0 for pairs in clip.pairs])
+        assert (clip.found[~on_drive] == UNKNOWN).all() and (clip.found[on_drive] == SEEN).any()
+    again = mirrored(mirrored(clips[0]))
+    np.testing.assert_array_equal(again.found, clips[0].found)
+    np.testing.assert_allclose(again.shown, clips[0].shown, atol=1e-5)
+    other = mirrored(clips[0])
+    np.testing.assert_allclose(other.shown[..., 7, 0], 7 - clips[0].shown[..., 0, 0], atol=1e-5)
+    batch = collate(clips, CONFIG)
+    assert (batch.found[:, -1] == HIDDEN).all()  # the partner's picture, from another scene
+    assert (collate([without, without], CONFIG).found == UNKNOWN).all()
