@@ -62,6 +62,12 @@ def camera_rotation(camera: CameraSpec) -> np.ndarray:
     return pitched @ level
 
 
+def floor_pixels(camera: CameraSpec, points: np.ndarray) -> np.ndarray:
+    """[N, 2] px of floor points [N, 2] (m, in the robot's frame) in the camera's own size; NaN where it sees none."""
+    floor = np.column_stack([points, np.zeros(len(points))])
+    return project(camera, (floor - (camera.mount_forward, 0.0, camera.mount_height)) @ camera_rotation(camera))
+
+
 def horizontal_fov(camera: CameraSpec) -> float:
     """Radians between the outer edges of the middle row, distortion included; narrower where the lens sees nothing."""
     _, _, _, cy = camera.intrinsics

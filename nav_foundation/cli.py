@@ -76,6 +76,7 @@ def _parser() -> _Parser:
     from nav_foundation.data.commands import add_data
     from nav_foundation.model.commands import add_import_checkpoint
     from nav_foundation.training.commands import add_dagger, add_finetune, add_train
+    from policies.prediction.commands import add_predict
     from sim_envs.collection.commands import add_collect, collector
 
     parser = _Parser(
@@ -95,6 +96,7 @@ def _parser() -> _Parser:
     add_train(verbs, _verb)
     add_finetune(verbs, _verb)
     add_dagger(verbs, _verb, collector)
+    add_predict(verbs, _verb)
     add_import_checkpoint(verbs, _verb)
     return parser
 
@@ -181,8 +183,8 @@ def _settings(options: argparse.Namespace) -> Any:
 
 
 def _eval(options: argparse.Namespace) -> None:
+    from nav_foundation.files import make_folder, write_json
     from sim_envs.evaluation.evaluate import evaluate
-    from sim_envs.evaluation.results import make_folder, write_json
     from sim_envs.evaluation.tables import metrics_table
 
     settings, workers = _settings(options), _workers(options)
@@ -248,7 +250,8 @@ p is that of an exact two-sided sign test over episodes; for success this is McN
 
 
 def _compare(options: argparse.Namespace) -> None:
-    from sim_envs.evaluation.results import compare_files, write_json
+    from nav_foundation.files import write_json
+    from sim_envs.evaluation.results import compare_files
     from sim_envs.evaluation.tables import comparison_table
 
     differences, only_a, only_b = compare_files(options.a, options.b)
@@ -293,8 +296,8 @@ def _episodes_generate(options: argparse.Namespace) -> None:
 
 
 def _episodes_show(options: argparse.Namespace) -> None:
+    from nav_foundation.files import write_json
     from sim_envs.evaluation.episode_sets import describe
-    from sim_envs.evaluation.results import write_json
 
     text, numbers = describe(options.file, options.task, options.scenes_dir, options.limit)
     print(text)
@@ -338,7 +341,7 @@ def _robots_show(options: argparse.Namespace) -> None:
     data = {key: value for key, value in to_mapping(load_robot(options.name)).items() if value is not None}
     data["camera"] = {key: value for key, value in data["camera"].items() if value not in (None, [])}
     if options.json is not None:
-        from sim_envs.evaluation.results import write_json
+        from nav_foundation.files import write_json
 
         write_json(options.json, data)
     print(yaml.safe_dump(data, sort_keys=False), end="")

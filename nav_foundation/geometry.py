@@ -71,3 +71,11 @@ def resample_path(points: np.ndarray, spacing: float) -> np.ndarray:
     count = max(2, math.ceil(arc[-1] / spacing) + 1)
     at = np.linspace(0.0, arc[-1], count)
     return np.column_stack([np.interp(at, arc, points[:, k]) for k in range(points.shape[1])])
+
+
+def poses_at(stamps_ns: np.ndarray, known_ns: np.ndarray, poses: np.ndarray) -> np.ndarray:
+    """[N, 3] poses at stamps [N], interpolated between poses [M, 3] at stamps [M]; yaw goes the short way round."""
+    first = known_ns[0] if len(known_ns) else 0  # as floats, nanoseconds since 1970 would lose their last digits
+    when, known = (stamps_ns - first).astype(np.float64), (known_ns - first).astype(np.float64)
+    x, y, yaw = (np.interp(when, known, column) for column in (poses[:, 0], poses[:, 1], np.unwrap(poses[:, 2])))
+    return np.column_stack([x, y, np.asarray(wrap_angle(yaw))])

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from drives_on_disk import START_NS, made_up_drive, picture, told
 
-from nav_foundation.camera import camera_rotation, unproject
+from nav_foundation.camera import camera_rotation, floor_pixels, unproject
 from nav_foundation.cli import main
 from nav_foundation.data.dataset import EpisodeDataset
 from nav_foundation.data.exporting.lerobot import write_lerobot
 from nav_foundation.data.images import decode, encode_jpeg
 from nav_foundation.data.inspection import look
-from nav_foundation.data.inspection.future import draw_future, fits, floor_pixels, future_path
+from nav_foundation.data.inspection.future import draw_future, fits, future_path
 from nav_foundation.data.inspection.inspect import inspect
 from nav_foundation.data.inspection.page import write_report
 from nav_foundation.data.inspection.plots import histogram, trajectories

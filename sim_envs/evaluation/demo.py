@@ -10,12 +10,13 @@ from typing import Any
 
 from tqdm import tqdm
 
+from nav_foundation.files import make_folder, write_json
 from nav_foundation.robot import RobotSpec, load_robot
 from sim_envs.embedded import EmbeddedSimulator
 from sim_envs.evaluation.evaluate import EpisodeRunner, EpisodeSource, Evaluation, record_of
 from sim_envs.evaluation.recording import Recording, record_episode
 from sim_envs.evaluation.report import Section, write_report
-from sim_envs.evaluation.results import Record, make_folder, write_json
+from sim_envs.evaluation.results import Record
 from sim_envs.evaluation.settings import EvaluationSettings
 from sim_envs.evaluation.tables import table
 from sim_envs.metrics import Estimate

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from nav_foundation.files import make_folder
 from nav_foundation.robot import load_robot
 from sim_envs.evaluation.evaluate import EpisodeRunner, EpisodeSource, counted, groups_by_scene
-from sim_envs.evaluation.results import make_folder
 from sim_envs.evaluation.settings import EvaluationSettings
 from sim_envs.evaluation.tables import table
 from sim_envs.simulator import SimulatorError

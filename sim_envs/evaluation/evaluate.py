@@ -17,13 +17,14 @@ from tqdm import tqdm
 
 import nav_foundation
 from nav_foundation.config import to_mapping
-from nav_foundation.model.folder import is_ours
+from nav_foundation.files import plain
 from nav_foundation.robot import RobotSpec, load_robot
 from policies.agent import Agent
 from policies.baselines import BearingPolicy, RandomWalkPolicy
+from policies.load import load_policy
 from policies.policy import Policy
 from sim_envs.embedded import EmbeddedSimulator
-from sim_envs.evaluation.results import Existing, Journal, Record, plain
+from sim_envs.evaluation.results import Existing, Journal, Record
 from sim_envs.evaluation.settings import POLICIES, EvaluationSettings, check_policy, parse_scene
 from sim_envs.metrics import Estimate, judge, summarise
 from sim_envs.oracle import OraclePolicy
@@ -45,15 +46,8 @@ def build_policy(name: str, world: World) -> Policy:
     check_policy(name, None)
     if name == "oracle":
         return OraclePolicy(world)
-    if name not in POLICIES and is_ours(Path(name)):
-        from nav_foundation.model.checkpoint import from_pretrained
-        from policies.learned import LearnedPolicy
-
-        return LearnedPolicy(from_pretrained(name))
     if name not in POLICIES:
-        from policies.published import PublishedPolicy
-
-        return PublishedPolicy.from_folder(Path(name))
+        return load_policy(name)
     return BearingPolicy() if name == "bearing" else RandomWalkPolicy()
 
 

@@ -12,12 +12,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from nav_foundation.files import make_folder, write_text
 from nav_foundation.html_page import html_page
 from nav_foundation.robot import load_robot
 from sim_envs.evaluation.drawing import draw_map
 from sim_envs.evaluation.evaluate import EpisodeSource, Evaluation, counted
 from sim_envs.evaluation.recording import Recording, decode, record_episodes
-from sim_envs.evaluation.results import Record, make_folder, write_text
+from sim_envs.evaluation.results import Record
 from sim_envs.evaluation.tables import LABELS
 from sim_envs.evaluation.video import write_video
 from sim_envs.metrics import Estimate

@@ -10,10 +10,11 @@ from typing import Any, Literal
 
 import nav_foundation
 from nav_foundation.config import closest, to_mapping
+from nav_foundation.files import plain
 from nav_foundation.model.folder import CONFIG, WEIGHTS, is_ours
-from nav_foundation.model.published.config import check_task, is_published, read_config
+from nav_foundation.model.published.config import check_task, read_config
 from nav_foundation.robot import RobotSpec
-from sim_envs.evaluation.results import plain
+from policies.load import find_model, model_folder
 from sim_envs.scenes.splits import SPLITS
 from sim_envs.simulator import SceneError, SceneRef
 from sim_envs.tasks.episode import SUCCESS_RADIUS, TASKS, VARIANTS, TaskName
@@ -106,18 +107,16 @@ def _digest(path: Path) -> str:
 
 def policy_identity(name: str) -> Any:
     """What tells a policy from others. Of a network the weights count, wherever they lie."""
-    return name if name in POLICIES else [_digest(Path(name) / file) for file in (CONFIG, WEIGHTS)]
+    return name if name in POLICIES else [_digest(model_folder(name) / file) for file in (CONFIG, WEIGHTS)]
 
 
 def check_policy(name: str, task: str | None) -> None:
     """Refuse what cannot be built, before anything costly begins."""
     if name not in POLICIES:
-        if is_ours(Path(name)):
-            return
-        if is_published(Path(name)):
-            config = read_config(Path(name))
-            if task is not None:
-                check_task(config.kind, task)
+        if (folder := find_model(name)) is not None:
+            kind = None if is_ours(folder) else read_config(folder).kind
+            if kind is not None and task is not None:
+                check_task(kind, task)
             return
         if Path(name).exists():
             raise ValueError(f"policy {name} is not a checkpoint this version can read: use {', '.join(POLICIES)}")

@@ -13,7 +13,7 @@ from nav_foundation.data.importing.drive import Drive, LeftOut
 from nav_foundation.data.importing.pictures import ImageFormat, Pictures, smaller_camera
 from nav_foundation.data.schema import DataError, EpisodeData, EpisodeInfo, Labels
 from nav_foundation.data.units import cruising_step
-from nav_foundation.geometry import wrap_angle
+from nav_foundation.geometry import poses_at, wrap_angle
 from nav_foundation.robot import RobotSpec
 
 _FASTEST = 10.0  # m/s; without a robot spec, poses further apart than that are a jump
@@ -93,12 +93,7 @@ class _Track:
     jumps: np.ndarray  # [M - 1] bool: faster than any robot
 
     def at(self, stamps: np.ndarray) -> np.ndarray:
-        """[N, 3] interpolated; the yaw goes the short way round."""
-        first = self.stamps[0] if len(self.stamps) else 0
-        when, known = (stamps - first).astype(np.float64), (self.stamps - first).astype(np.float64)
-        columns = (self.poses[:, 0], self.poses[:, 1], np.unwrap(self.poses[:, 2]))
-        x, y, yaw = (np.interp(when, known, column) for column in columns)
-        return np.column_stack([x, y, np.asarray(wrap_angle(yaw))])
+        return poses_at(stamps, self.stamps, self.poses)
 
 
 def cut(drive: Drive, rules: ImportRules) -> Cut:

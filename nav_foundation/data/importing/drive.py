@@ -42,3 +42,4 @@ class Drive:
     has_clock: bool = True  # False: the stamps were made from a frame rate
     has_scale: bool = True  # False: positions are known up to a factor only, not in metres
     left_out: tuple[LeftOut, ...] = ()  # by the importer, before anything was cut
+    picture_names: tuple[str, ...] = ()  # N of them where the pictures are files

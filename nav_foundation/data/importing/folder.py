@@ -41,7 +41,7 @@ def read_folder(source: Path, poses: Path) -> Iterator[Drive]:
     yield Drive(
         name=str(source), info=EpisodeInfo(source=source.resolve().name, notes={"poses": Path(poses).name}),
         pictures=[picture_of(files[name]) for name in names], picture_stamps_ns=stamps, poses=table.poses,
-        pose_stamps_ns=table.stamps_ns, left_out=(*table.left_out, *left),
+        pose_stamps_ns=table.stamps_ns, picture_names=tuple(names), left_out=(*table.left_out, *left),
     )
 
 

@@ -37,6 +37,17 @@ class Pictures(Sequence[bytes]):
         return (self[index] for index in range(len(self)))
 
 
+def as_rgb(picture: Picture, name: str) -> np.ndarray:
+    """[H, W, 3] uint8 of a picture that people call `name`."""
+    from nav_foundation.data.images import decode
+
+    try:
+        read = picture()
+        return decode(read) if isinstance(read, bytes) else read
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from None
+
+
 def as_file(picture: bytes | np.ndarray, limit: int | None, form: ImageFormat) -> bytes:
     """The file of a picture, upright, whose longer side is at most `limit` pixels. Broken files are refused."""
     from nav_foundation.data.images import decode, encode_jpeg, encode_png, is_cut_short, is_turned

@@ -7,7 +7,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from nav_foundation.camera import camera_rotation, project
+from nav_foundation.camera import floor_pixels
 from nav_foundation.geometry import path_length, to_frame, wrap_angle
 from nav_foundation.robot import CameraSpec, RobotSpec
 from nav_foundation.types import Pose2
@@ -34,12 +34,6 @@ def future_path(poses: np.ndarray, frame: int, count: int) -> np.ndarray:
     arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(ahead[:, :2], axis=0), axis=1))])
     at = np.linspace(0.0, arc[-1], max(2, int(arc[-1] / _SPACING) + 1))
     return np.column_stack([np.interp(at, arc, ahead[:, k]) for k in range(3)])
-
-
-def floor_pixels(camera: CameraSpec, points: np.ndarray) -> np.ndarray:
-    """[N, 2] px of floor points [N, 2] (m, in the robot's frame) in the camera's own size; NaN where it sees none."""
-    floor = np.column_stack([points, np.zeros(len(points))])
-    return project(camera, (floor - (camera.mount_forward, 0.0, camera.mount_height)) @ camera_rotation(camera))
 
 
 def draw_future(picture: np.ndarray, robot: RobotSpec, poses: np.ndarray, frame: int, frames: int) -> np.ndarray:

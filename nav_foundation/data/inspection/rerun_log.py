@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from nav_foundation.camera import floor_pixels
 from nav_foundation.data.dataset import EpisodeDataset
 from nav_foundation.data.images import encode_jpeg
 from nav_foundation.data.inspection.finding import Finding
-from nav_foundation.data.inspection.future import AHEAD, fits, floor_pixels, future_path
+from nav_foundation.data.inspection.future import AHEAD, fits, future_path
 from nav_foundation.data.inspection.inspect import Inspection
 from nav_foundation.data.inspection.look import Seen, look_at
 from nav_foundation.data.schema import FRONT, DataError

@@ -1,0 +1,39 @@
+"""From what a user calls a model to a policy that can be asked. Finding one needs no torch, loading it does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nav_foundation.model.folder import is_ours
+from nav_foundation.model.published.config import is_published
+from policies.policy import Policy
+
+
+def find_model(name: str) -> Path | None:
+    """The folder of the model that is called `name`, today always its path; None where there is none."""
+    folder = Path(name)
+    return folder if is_ours(folder) or is_published(folder) else None
+
+
+def model_folder(name: str) -> Path:
+    folder = find_model(name)
+    if folder is None:
+        what = "holds no model" if Path(name).exists() else "does not exist"
+        raise ValueError(
+            f"model {name} {what}: give the folder `model` of a training, or one that `nav-foundation "
+            "import-checkpoint` made"
+        )
+    return folder
+
+
+def load_policy(name: str) -> Policy:
+    """The policy of a model, ours or a published one."""
+    folder = model_folder(name)
+    if is_ours(folder):
+        from nav_foundation.model.checkpoint import from_pretrained
+        from policies.learned import LearnedPolicy
+
+        return LearnedPolicy(from_pretrained(folder))
+    from policies.published import PublishedPolicy
+
+    return PublishedPolicy.from_folder(folder)

@@ -1,0 +1,1 @@
+"""What a policy makes of pictures that people have: no robot and no simulator is needed."""
