@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nav_foundation.model.folder import is_ours
+from nav_foundation.model.folder import is_ours, named
 from nav_foundation.model.published.config import is_published
 from policies.policy import Policy
 
 
 def find_model(name: str) -> Path | None:
-    """The folder of the model that is called `name`, today always its path; None where there is none."""
-    folder = Path(name)
+    """The folder of a model by its name, if it comes along, or by its path; None where there is none."""
+    folder = named(name)
     return folder if is_ours(folder) or is_published(folder) else None
 
 

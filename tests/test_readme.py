@@ -24,7 +24,8 @@ def blocks(language: str, page: str = "README.md") -> list[str]:
 
 
 def commands(page: str) -> list[str]:
-    return [line for block in blocks("bash", page) for line in block.splitlines() if line and not line.startswith("#")]
+    lines = [line for block in blocks("bash", page) for line in block.replace("\\\n", "").splitlines()]
+    return [" ".join(line.split()) for line in lines if line and not line.startswith("#")]
 
 
 def run(command: str, cwd: Path) -> str:
@@ -44,6 +45,7 @@ def is_covered(command: str) -> bool:
     return command.startswith(
         (
             "nav-foundation ",  # below
+            "ACCELERATE_USE_CPU=true OMP_NUM_THREADS=1 torchrun --standalone --nproc_per_node 2 ",  # test_training.py
             ". .venv/bin/activate",
             "ros2 run nav_foundation nav-foundation ",  # test_ros_package.py
             "colcon build",

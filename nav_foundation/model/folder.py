@@ -7,7 +7,18 @@ from pathlib import Path
 from typing import Any
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
+BUNDLED = Path(__file__).parent / "bundled"
 OURS = "nav_foundation"  # kind in config.json; imported networks have others
+
+
+def named(name: str) -> Path:
+    """The folder of a model that comes along, by name; anything else is a path (./nano is one's own)."""
+    return BUNDLED / name if name in bundled() else Path(name)
+
+
+def bundled() -> list[str]:
+    """Names of the models that come along."""
+    return sorted(path.parent.name for path in BUNDLED.glob(f"*/{CONFIG}"))
 
 
 def read_config(folder: Path) -> dict[str, Any]:

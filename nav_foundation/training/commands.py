@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nav_foundation.model.folder import named
+
 if TYPE_CHECKING:
     from nav_foundation.training.judging import Scores
 
@@ -32,7 +34,7 @@ It stops after --steps or --minutes, or when it is killed; the same command with
     add("--weights", nargs="+", type=float, default=[], metavar="SHARE", help="of the samples, one per dataset")
     add("--validation", nargs="+", default=[], metavar="DIR", help="datasets of other scenes, to judge by")
     add("--model", default="nano", metavar="NAME", help="tiny, nano or base (default nano)")
-    add("--from", dest="begin_with", type=Path, metavar="DIR", help="begin with the weights of this checkpoint")
+    add("--from", dest="begin_with", type=named, metavar="DIR", help="begin with the weights of this checkpoint")
     add("--out", type=Path, required=True, metavar="DIR", help="where all of it goes")
     add("--resume", action="store_true", help="go on with what --out holds")
     add("--steps", type=int, default=20_000, metavar="N", help="in all (default 20000)")
@@ -69,7 +71,7 @@ def add_finetune(verbs: Any, verb: Verb) -> None:
 The last eighth of the drives is not learnt from: a table says what the network knew of it before, and what after.
 What --tune leaves out stays as it is, to the bit.""")
     add = parser.add_argument
-    add("--from", dest="begin_with", type=Path, required=True, metavar="DIR", help="the network to begin with")
+    add("--from", dest="begin_with", type=named, required=True, metavar="DIR", help="the network to begin with")
     add("--data", nargs="+", required=True, metavar="DIR", help="datasets; their drives must tell their robots")
     add("--validation", nargs="+", default=[], metavar="DIR", help="judge by these instead of holding drives back")
     add("--tune", default="all", metavar="WHAT", help="all (default), heads, lora, or adapter:KIND with KIND image, "
@@ -117,7 +119,7 @@ def add_dagger(verbs: Any, verb: Verb, collector: Callable[..., Any]) -> None:
 Every round collects --episodes drives of the network so far, labelled by the expert, and trains --steps more on these,
 those of earlier rounds and --data. The same command goes on where it was stopped.""")
     add = parser.add_argument
-    add("--from", dest="begin_with", type=Path, required=True, metavar="DIR", help="the network to begin with")
+    add("--from", dest="begin_with", type=named, required=True, metavar="DIR", help="the network to begin with")
     add("--data", nargs="+", required=True, metavar="DIR", help="drives of the expert")
     add("--weights", nargs="+", type=float, default=[], metavar="SHARE", help="of their samples, one per dataset")
     add("--validation", nargs="+", default=[], metavar="DIR", help="datasets of other scenes, to judge by")
