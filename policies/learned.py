@@ -78,7 +78,7 @@ class LearnedPolicy:
         lost = float(decision.unreachable) > UNREACHABLE
         return Plan(
             plans[0], 1.0 / robot.frame_rate, observation.stamp_ns, math.inf if lost else float(decision.distance),
-            float(decision.distance_std), float(decision.arrival), float(decision.collision),
+            float(decision.distance_std), float(decision.arrival), 0.0,  # collisions are not taught yet
             alternatives=tuple(plans[1:]),
         )
 
