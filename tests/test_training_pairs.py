@@ -27,7 +27,7 @@ from nav_foundation.training.pairs import ClipRules
 
 CONFIG = preset("tiny")
 STEP = load_robot("turtlebot").step
-RULES = ClipRules()
+RULES = ClipRules(soon=0.0, forgotten=0.0)
 
 
 def corner_drive(labels: bool, driver: str = "expert", task: str = "instruction") -> tuple:
@@ -60,7 +60,8 @@ def rows(clip: Clip, kind: str) -> np.ndarray:
 
 
 def test_goals_ahead_are_as_far_as_the_drive_to_them(tmp_path: Path) -> None:
-    make = maker(tmp_path, corner_drive(False), rules=ClipRules(goals=50, behind=0.0, farthest=3.0, place_noise=0.0))
+    rules = ClipRules(goals=50, soon=0.0, behind=0.0, farthest=3.0, place_noise=0.0)
+    make = maker(tmp_path, corner_drive(False), rules=rules)
     clip = make(0, 5, np.random.default_rng(0))
     pairs = clip.pairs[0]
     images, (first, *_), = rows(clip, "image"), rows(clip, "point")
@@ -79,14 +80,28 @@ def test_goals_ahead_are_as_far_as_the_drive_to_them(tmp_path: Path) -> None:
     np.testing.assert_allclose(way[:, 0], reach / (STEP * np.arange(1, 9)), atol=1e-6)
 
 
+def test_goals_soon_are_so_whatever_was_driven(tmp_path: Path) -> None:
+    info, data = corner_drive(False)
+    poses = data.poses.copy()
+    poses[:, :2], poses[:, 2] = 0.0, np.linspace(0, 2, 40)  # turns on the spot
+    rules = ClipRules(goals=30, soon=1.0, seconds=3.0, forgotten=1.0)
+    make = maker(tmp_path, (info, dataclasses.replace(data, poses=poses)), rules=rules)
+    clip = make(0, 10, np.random.default_rng(0))
+    images = rows(clip, "image")
+    turned = clip.pairs[0].place[images, 2]  # rad, of 2 / 39 each frame
+    assert (clip.pairs[0].distance[images] == 0).all() and turned.min() > 0
+    assert turned.max() <= 15 * 2 / 39 + 1e-6 and len(set(turned.round(4))) > 8
+    assert not clip.past.any()
+
+
 def test_goals_behind_have_a_distance_and_no_way(tmp_path: Path) -> None:
-    clip = maker(tmp_path, corner_drive(False), rules=ClipRules(behind=1.0))(0, 30, np.random.default_rng(0))
+    clip = maker(tmp_path, corner_drive(False), rules=ClipRules(behind=1.0, soon=0.0))(0, 30, np.random.default_rng(0))
     images = rows(clip, "image")
     assert (clip.pairs[0].drives[images] == 0).all() and (clip.pairs[0].measured[images] == 1).all()
 
 
 def test_the_experts_plan_is_learnt_where_it_does_not_pass_the_goal(tmp_path: Path) -> None:
-    rules = ClipRules(goals=40, behind=0.0, nearest=0.2, farthest=1.3)
+    rules = ClipRules(goals=40, soon=0.0, behind=0.0, nearest=0.2, farthest=1.3)
     clip = maker(tmp_path, corner_drive(True), rules=rules)(0, 0, np.random.default_rng(0))
     far = [k for k in rows(clip, "image") if clip.pairs[0].distance[k] > 0.81]
     near = [k for k in rows(clip, "image") if clip.pairs[0].distance[k] < 0.5]
@@ -163,7 +178,7 @@ def test_a_batch_points_at_its_pictures(tmp_path: Path) -> None:
 
 
 def test_stands_ahead_see_the_same_drive_from_there(tmp_path: Path) -> None:
-    rules = ClipRules(behind=0.0, nearest=0.3, farthest=1.5, place_noise=0.0)
+    rules = ClipRules(soon=0.0, behind=0.0, nearest=0.3, farthest=1.5, place_noise=0.0)
     clip = maker(tmp_path, corner_drive(False), rules=rules)(0, 2, np.random.default_rng(0))
     assert len(clip.pairs) == len(clip.stands) == 3 and not clip.past[1:].any()
     first = clip.pairs[0]

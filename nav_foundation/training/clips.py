@@ -57,6 +57,8 @@ class ClipMaker:
         on_drive = [(frame, 0), *((goal, first + k) for k, goal in enumerate(ahead))]
         # The nearest goal looks much like the frame itself, the farthest has no others ahead.
         stands = [on_drive[k] for k in (0, *range(2, 2 + rules.stands))]
+        if rng.random() < rules.forgotten:
+            seen = np.zeros_like(seen)
         pairs = tuple(
             pairs_of(drive, stand[0], [goal for goal in on_drive if goal[1] not in (stand[1], 0)] + on_drive[:k > 0],
                      first + len(ahead) if own is not None else None, rules, rng)

@@ -28,7 +28,10 @@ class ClipRules:
     places: int = 2  # of them also told as places
     nearest: float = 0.3  # m along the drive to a goal, drawn log-uniformly ...
     farthest: float = 12.0  # m
+    soon: float = 0.4  # share of goals drawn by time instead, so that turns on the spot are among them ...
+    seconds: float = 15.0  # up to so much later
     behind: float = 0.1  # share of goals that the drive has passed: the way is not known, the distance is
+    forgotten: float = 0.3  # share of clips whose past is left out, as when a drive begins
     place_noise: float = 0.05  # share of a told distance by which it is wrong
 
 
@@ -68,16 +71,19 @@ class Pairs:
 
 
 def frames_ahead(drive: Drive, frame: int, rules: ClipRules, rng: np.random.Generator) -> list[int]:
-    """Numbers of goal frames, in order: log-uniform in metres along the drive; beyond its end, its last one."""
+    """Numbers of goal frames, in order: log-uniform in metres along the drive, or soon; at most its last one."""
     found = []
     for _ in range(rules.goals):
+        if rng.random() < rules.soon:
+            found.append(int(np.searchsorted(drive.seconds, drive.seconds[frame] + rng.uniform(0.2, rules.seconds))))
+            continue
         metres = math.exp(rng.uniform(math.log(rules.nearest), math.log(rules.farthest)))
         if rng.random() < rules.behind:
             number = int(np.searchsorted(drive.driven, drive.driven[frame] - metres, side="right")) - 1
         else:
             number = int(np.searchsorted(drive.driven, drive.driven[frame] + metres)) + int(rng.integers(3))
-        found.append(min(max(number, 0), len(drive.poses) - 1))
-    return sorted(found)
+        found.append(number)
+    return sorted(min(max(number, 0), len(drive.poses) - 1) for number in found)
 
 
 def pairs_of(
