@@ -154,7 +154,7 @@ def test_validation_speaks_of_the_average_and_is_written_down(drives: Path, tmp_
     done = train(settings(drives, validation=(str(drives),), validation_batches=2), tmp_path, progress=False)
     config = json.loads((tmp_path / "model" / "config.json").read_text())
     assert config["provenance"]["losses"] == pytest.approx(done.losses) and config["provenance"]["steps"] == 4
-    assert set(done.losses) == {"waypoints", "flow", "distance", "arrival", "place"} and done.pairs_per_second > 0
+    assert set(done.losses) == {"waypoints", "flow", "distance", "arrival", "place", "sight"} and done.pairs_per_second > 0
     assert list((tmp_path / "logs").glob("events*"))
 
 
