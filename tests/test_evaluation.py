@@ -205,7 +205,10 @@ def test_a_killed_run_goes_on_where_it_was(room: Path, tmp_path: Path) -> None:
     journal = tmp_path / "run.jsonl"
     kept = b""
     for stop, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)):
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        process = subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # shells ignore it behind an &
+        )
         count = len(journal.read_bytes().splitlines()) if journal.exists() else 1
         deadline = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < deadline:
