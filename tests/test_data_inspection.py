@@ -274,7 +274,7 @@ def test_without_rerun_it_says_how_to_get_it(
 def test_a_rerun_recording_holds_pictures_paths_and_actions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("rerun")
+    pytest.importorskip("rerun", reason="rerun is not installed: pip install nav_foundation[viz]")
     monkeypatch.setattr("nav_foundation.data.inspection.rerun_log.EPISODES", 2)
     monkeypatch.setattr("nav_foundation.data.inspection.rerun_log.FRAMES", 10)
     folder, file = dataset_of(tmp_path / "data", 3).folder, tmp_path / "new" / "x.rrd"

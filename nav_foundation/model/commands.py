@@ -28,19 +28,14 @@ the file holds is run.""")
 
 def _import_checkpoint(options: argparse.Namespace) -> None:
     from nav_foundation.config import to_mapping
+    from nav_foundation.files import write_json
     from nav_foundation.model.published.load import import_checkpoint
 
     config = import_checkpoint(options.file, options.kind, options.metric_spacing, options.out)
     origin = f"{config.kind} from {config.provenance.file}, {config.metric_spacing:g} m to a step"
     print(f"{options.out}: {origin}")
     if options.json is not None:
-        import json
-
-        text = json.dumps({"out": str(options.out), **to_mapping(config)}, indent=2) + "\n"
-        try:
-            options.json.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise ValueError(f"{options.json} cannot be written: {error.strerror or error}") from None
+        write_json(options.json, {"out": options.out, **to_mapping(config)})
 
 
 def _metres(text: str) -> float:

@@ -86,27 +86,17 @@ What --tune leaves out stays as it is, to the bit.""")
 
 
 def _finetune(options: argparse.Namespace) -> None:
-    from dataclasses import replace
-
+    from nav_foundation.files import write_json
     from nav_foundation.training.finetune import finetune, tune_settings
 
-    settings = replace(
-        tune_settings(tuple(options.data), options.tune, options.steps, options.seed, options.workers),
-        validation=tuple(options.validation), hold=not options.validation,
+    settings = tune_settings(
+        tuple(options.data), options.tune, options.steps, options.seed, options.workers, tuple(options.validation)
     )
     tuned = finetune(settings, options.begin_with, options.out, resume=options.resume, minutes=options.minutes)
     print(_table(tuned.before, tuned.after))
     print(f"\n{tuned.trained.folder}: {tuned.trained.steps} of {settings.steps} steps on {', '.join(settings.data)}")
     if options.json is not None:
-        import json
-
-        from nav_foundation.config import to_mapping
-
-        scores = {
-            name: {kind: to_mapping(row) for kind, row in part.items()}
-            for name, part in (("before", tuned.before), ("after", tuned.after))
-        }
-        options.json.write_text(json.dumps({**scores, "steps": tuned.trained.steps}, indent=2) + "\n", encoding="utf-8")
+        write_json(options.json, {"before": tuned.before, "after": tuned.after, "steps": tuned.trained.steps})
 
 
 def add_dagger(verbs: Any, verb: Verb, collector: Callable[..., Any]) -> None:

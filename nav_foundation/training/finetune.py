@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from nav_foundation.model.checkpoint import from_pretrained
@@ -17,12 +17,14 @@ JUDGED = 16  # batches
 
 
 def tune_settings(
-    data: tuple[str, ...], tune: str = "all", steps: int = 800, seed: int = 0, workers: int = 1
+    data: tuple[str, ...], tune: str = "all", steps: int = 800, seed: int = 0, workers: int = 1,
+    validation: tuple[str, ...] = (),
 ) -> TrainSettings:
-    """What suits a few hours of drives."""
+    """What suits a few hours of drives; without `validation` the last of them are held back to judge by."""
     return TrainSettings(
         data, tune=tune, steps=steps, rate=RATES.get(tune, RATES["heads"]), warmup=max(1, steps // 20), average=0.99,
-        seed=seed, workers=workers, hold=True, validate_every=max(1, steps // 4), save_every=max(1, steps // 8),
+        seed=seed, workers=workers, validation=validation, hold=not validation,
+        validate_every=max(1, steps // 4), save_every=max(1, steps // 8),
     )
 
 
@@ -37,7 +39,6 @@ def finetune(
     settings: TrainSettings, begin_with: Path, out: Path, *, resume: bool = False, minutes: float = math.inf,
     progress: bool = True,
 ) -> Tuned:
-    settings = replace(settings, hold=not settings.validation)
     trained = train(settings, out, resume=resume, begin_with=begin_with, minutes=minutes, progress=progress)
     return Tuned(trained, scores_of(begin_with, settings), scores_of(trained.folder, settings))
 

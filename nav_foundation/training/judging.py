@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from nav_foundation.model.goals import KINDS
-from nav_foundation.model.network import NavigationModel
+from nav_foundation.model.network import NavigationModel, step_of
 from nav_foundation.model.units import to_metres
 from nav_foundation.training.batch import Batch
 from nav_foundation.training.forward import readouts_of
@@ -62,7 +62,7 @@ def judge(model: NavigationModel, batches: Iterator[Batch], count: int) -> dict[
 
 def _answers(model: NavigationModel, batch: Batch) -> _Answers:
     decision = model.judge(readouts_of(model, batch, batch.pictures.float() / 255.0))
-    steps = 0.1 * np.exp(batch.body[:, 2].double().cpu().numpy())  # see network.body_of
+    steps = step_of(batch.body.double().cpu().numpy())
     errors = np.stack([
         np.linalg.norm((to_metres(said, step) - to_metres(true, step))[..., :2], axis=-1).mean(axis=-1)
         for said, true, step in zip(decision.waypoints.cpu().numpy(), batch.waypoints.cpu().numpy(), steps)

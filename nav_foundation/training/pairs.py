@@ -31,7 +31,7 @@ class ClipRules:
     soon: float = 0.4  # share of goals drawn by time instead, so that turns on the spot are among them ...
     seconds: float = 15.0  # up to so much later
     behind: float = 0.1  # share of goals that the drive has passed: the way is not known, the distance is
-    forgotten: float = 0.3  # share of clips whose past is left out, as when a drive begins
+    forgotten: float = 0.5  # share of clips whose past is left out: the expert's last turn tells its next too well
     place_noise: float = 0.05  # share of a told distance by which it is wrong
 
 

@@ -62,7 +62,7 @@ def _collect(options: argparse.Namespace) -> None:
     if "people" in given:
         given["people"] = (0, given["people"])
     if options.task is not None:
-        given["tasks"] = tuple(word.strip() for word in options.task.split(",") if word.strip())
+        given["tasks"] = _listed(options.task)
     workers = _cpus() if options.workers is None else options.workers
     print(summary(collect(CollectSettings(**given), options.out, workers, options.engine), workers))
 
@@ -74,14 +74,17 @@ def collector(options: argparse.Namespace) -> Callable[[Path, int, Path], None]:
         from sim_envs.collection.collect import collect
         from sim_envs.collection.settings import CollectSettings
 
-        tasks: Any = tuple(word.strip() for word in options.task.split(",") if word.strip())
         settings = CollectSettings(
-            options.scenes, tasks, options.episodes, policy=str(network), relabel=True, perturb=0.0,
+            options.scenes, _listed(options.task), options.episodes, policy=str(network), relabel=True, perturb=0.0,
             expert_share=options.expert_share, seed=_SEEDS_APART * (options.seed + 1) + number,
         )
         collect(settings, out, options.workers)
 
     return collect_round
+
+
+def _listed(text: str) -> Any:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def _cpus() -> int:
