@@ -1,17 +1,16 @@
-"""Our network as a Policy: keeps the past, encodes the goal once, drives the sampled plan nearest to the last one."""
+"""Our network as a Policy: keeps the past, encodes the goal once, drives the plan that most samples agree with."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from nav_foundation.geometry import between, shift_waypoints
+from nav_foundation.geometry import between, shift_waypoints, wrap_angle
 from nav_foundation.model.encoder import Frames
 from nav_foundation.model.goals import GoalTokens, as_bytes
 from nav_foundation.model.network import History, NavigationModel, Readouts, body_of
@@ -37,6 +36,8 @@ from policies.policy import Tour
 SAMPLES = 8  # plans that the flow proposes
 UNREACHABLE = 0.8  # chance from which on a distance is told as infinite
 _NANOSECONDS = 1e9
+_LOYALTY = 0.5  # how much nearness to the last plan counts against nearness to the other ones
+_RADIAN = 0.3  # m that a radian of yaw counts in comparing plans
 
 
 class _Past(NamedTuple):
@@ -144,19 +145,33 @@ class LearnedPolicy:
         if not self._samples:
             return [mean]
         plans = to_metres(self.model.sample(readouts.plan[0].expand(self._samples, -1), self._noise).numpy(), step)
-        return _nearest_first(plans, self._expected(mean))
+        return steadied(plans, self._expected())
 
-    def _expected(self, mean: np.ndarray) -> np.ndarray:
-        """What is left of the last plan, seen from here; the mean where there is none."""
+    def _expected(self) -> np.ndarray | None:
+        """What is left of the last plan, seen from here."""
         if self._last is None or not self._past:
-            return mean
+            return None
         plan, then = self._last
         now = self._past[-1].odometry
         if then is None or now is None:
-            return mean
+            return None
         left = np.concatenate([plan[1:], plan[-1:]])
         return shift_waypoints(left, then, now)
 
 
-def _nearest_first(plans: Sequence[np.ndarray] | np.ndarray, wanted: np.ndarray) -> list[np.ndarray]:
-    return sorted(plans, key=lambda plan: float(np.abs(plan[:, :2] - wanted[:, :2]).sum()))
+def steadied(plans: np.ndarray, last: np.ndarray | None) -> list[np.ndarray]:
+    """Plans [N, H, 3], the one to drive first: in the midst of the others, and near the `last` one if that is said.
+
+    Of two ways about as likely the one that was begun is kept, but a plan that most others speak against is left.
+    """
+    cost = np.array([_apart(plan, plans).mean() for plan in plans])
+    if last is not None:
+        cost += _LOYALTY * _apart(last, plans)
+    return [plans[k] for k in np.argsort(cost, kind="stable")]
+
+
+def _apart(plan: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """[N] m between a plan [H, 3] and others [N, H, 3]; turning on the spot is a way too."""
+    moved = np.linalg.norm(others[..., :2] - plan[:, :2], axis=-1)
+    turned = np.abs(wrap_angle(others[..., 2] - plan[:, 2]))
+    return np.asarray((moved + _RADIAN * turned).mean(axis=-1))

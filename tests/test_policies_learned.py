@@ -25,7 +25,7 @@ from nav_foundation.types import (
     PoseGoal,
     RouteGoal,
 )
-from policies.learned import LearnedPolicy
+from policies.learned import LearnedPolicy, steadied
 from sim_envs.evaluation.evaluate import evaluate
 from sim_envs.evaluation.settings import EvaluationSettings
 
@@ -89,6 +89,16 @@ def test_the_past_counts_and_a_reset_forgets_it(model: NavigationModel) -> None:
     policy.reset(ROBOT, Explore(), 0)
     assert not policy._history(seen(8)).seen.any()
     assert not np.allclose(policy.plan(seen(8), Explore()).waypoints, with_past)
+
+
+def test_two_ways_are_not_both_half_taken() -> None:
+    left, right = np.zeros((8, 3)), np.zeros((8, 3))
+    left[:, 2], right[:, 2] = np.linspace(0.2, 1.6, 8), np.linspace(-0.2, -1.6, 8)  # turns on the spot
+    for last in (left, right):
+        assert (steadied(np.stack([left, right] * 4), last)[0] == last).all()
+    stay = np.zeros((8, 3))
+    assert (steadied(np.stack([stay, *[left] * 7]), stay)[0] == left).all()  # nearly all would go
+    assert (steadied(np.stack([left, right, right]), None)[0] == right).all()
 
 
 def test_a_place_is_told_from_where_the_robot_is(model: NavigationModel) -> None:

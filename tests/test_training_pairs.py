@@ -21,7 +21,7 @@ from nav_foundation.robot import load_robot
 from nav_foundation.training.augment import mirrored, relit
 from nav_foundation.training.batch import Batch, collate
 from nav_foundation.training.clips import Clip, ClipMaker
-from nav_foundation.training.forward import losses_of, readouts_of
+from nav_foundation.training.forward import frames_of, losses_of, readouts_of
 from nav_foundation.training.losses import distance_targets, flow_pair, place_targets
 from nav_foundation.training.pairs import ClipRules
 
@@ -114,10 +114,23 @@ def test_the_experts_plan_is_learnt_where_it_does_not_pass_the_goal(tmp_path: Pa
 
 def test_of_a_policys_drive_only_the_labels_are_learnt(tmp_path: Path) -> None:
     clip = maker(tmp_path, corner_drive(True, "policy"))(0, 3, np.random.default_rng(0))
-    images, words = rows(clip, "image"), rows(clip, "words")
-    for weights in (clip.pairs[0].drives, clip.pairs[0].measured, clip.pairs[0].judged):
-        assert (weights[images] == 0).all() and (weights[words] == 1).all()
-    assert clip.pairs[0].distance[words] == pytest.approx(3.6) and len(rows(clip, "route")) == 0
+    pairs, images, words, (headed_for, other) = clip.pairs[0], *(rows(clip, k) for k in ("image", "words", "point"))
+    for weights in (pairs.drives, pairs.measured, pairs.judged):
+        assert (weights[[*images, other]] == 0).all()
+        assert (weights[words] == (4 if weights is pairs.drives else 1)).all()
+    assert pairs.distance[words] == pytest.approx(3.6) and len(rows(clip, "route")) == 0
+    np.testing.assert_allclose(pairs.place[headed_for, :2], 0.0, atol=1e-6)  # in this drive's labels, where it is
+    assert pairs.drives[headed_for] == 4 and pairs.measured[headed_for] == 0
+
+
+def test_waiting_for_someone_is_learnt_little(tmp_path: Path) -> None:
+    info, data = corner_drive(True)
+    assert data.labels is not None
+    data.labels.plans[[3, 39]] = 0.0  # someone in its way; and at the end
+    make = maker(tmp_path, (info, data))
+    for frame, weight in ((2, 1.0), (3, 0.1), (39, 1.0)):
+        pairs = make(0, frame, np.random.default_rng(0)).pairs[0]
+        assert pairs.drives[np.flatnonzero(pairs.kind == KINDS.index("words"))] == pytest.approx(weight)
 
 
 def test_route_commands_name_the_turn_ahead(tmp_path: Path) -> None:
@@ -201,11 +214,11 @@ def test_pictures_of_the_same_scene_are_no_negatives(tmp_path: Path) -> None:
 def test_what_is_not_known_teaches_nothing(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model, batch = NavigationModel(CONFIG).eval(), batch_of(tmp_path)
-    pictures = batch.pictures.float() / 255
 
     def losses(of: Batch) -> torch.Tensor:
         with torch.no_grad():
-            return losses_of(model, of, readouts_of(model, of, pictures)).total()
+            frames = frames_of(model, of.pictures)
+            return losses_of(model, of, frames, readouts_of(model, of, frames)).total()
 
     lies = dataclasses.replace(
         batch, waypoints=torch.where(batch.drives[..., None, None] > 0, batch.waypoints, torch.tensor(77.0)),
@@ -254,7 +267,8 @@ def test_a_tiny_batch_is_learnt_by_heart(tmp_path: Path) -> None:
     optimiser = torch.optim.AdamW(model.parameters(), 3e-3)
     history = []
     for _ in range(150):
-        found = losses_of(model, batch, readouts_of(model, batch, batch.pictures.float() / 255)).total()
+        frames = frames_of(model, batch.pictures)
+        found = losses_of(model, batch, frames, readouts_of(model, batch, frames)).total()
         optimiser.zero_grad()
         found.backward()
         optimiser.step()

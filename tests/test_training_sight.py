@@ -19,7 +19,7 @@ from nav_foundation.robot import CameraSpec, load_robot
 from nav_foundation.training.augment import mirrored
 from nav_foundation.training.batch import collate
 from nav_foundation.training.clips import ClipMaker
-from nav_foundation.training.losses import sight_loss, sight_targets
+from nav_foundation.training.losses import depth_loss, sight_loss, sight_targets
 from nav_foundation.training.pairs import ClipRules
 from nav_foundation.training.sight import HIDDEN, SEEN, UNKNOWN, Sight, moved
 from nav_foundation.types import Pose2
@@ -104,6 +104,21 @@ def test_unknown_sights_teach_nothing() -> None:
     assert loss[0, 1] == 0
 
 
+def test_cells_tell_how_far_things_are() -> None:
+    depth = WALL.copy()
+    depth[:48, :64], depth[48:, 64:] = 2.0, 0.0
+    cells = Sight(CAMERA, CONFIG).depths(depth).reshape(6, 8)
+    np.testing.assert_array_equal(cells, np.block([
+        [np.full((3, 4), 2.0), np.full((3, 4), 4.0)], [np.full((3, 4), 4.0), np.full((3, 4), np.nan)],
+    ]))
+
+
+def test_depths_are_judged_by_their_logarithms_where_they_are_known() -> None:
+    depth = torch.tensor([[math.e, 1.0, math.nan], [math.nan] * 3])
+    loss = depth_loss(torch.tensor([[0.0, 0.5, 9.0], [1.0, 2.0, 3.0]]), depth)
+    torch.testing.assert_close(loss, torch.tensor([0.75, 0.0]))
+
+
 def clips_with(depth: bool, folder: Path) -> ClipMaker:
     with DatasetWriter(folder, 5) as writer:
         for seed in range(2):
@@ -127,6 +142,10 @@ def test_clips_know_what_they_show_where_there_is_depth(tmp_path: Path) -> None:
     np.testing.assert_allclose(again.shown, clips[0].shown, atol=1e-5)
     other = mirrored(clips[0])
     np.testing.assert_allclose(other.shown[..., 7, 0], 7 - clips[0].shown[..., 0, 0], atol=1e-5)
+    known = np.isfinite(clips[0].depth)
+    assert set(np.flatnonzero(known.any(axis=1))) == {0, *range(5, 10)}  # the frame and five goals, none of its past
+    np.testing.assert_allclose(clips[0].depth[known], 2.0)
+    assert np.isnan(without.depth).all()
     batch = collate(clips, CONFIG)
     assert (batch.found[:, -1] == HIDDEN).all()  # the partner's picture, from another scene
     assert (collate([without, without], CONFIG).found == UNKNOWN).all()

@@ -46,6 +46,7 @@ class Heads(nn.Module):
         self.arrival = MLP(config.width, config.width, 1)
         self.collision = MLP(config.width, config.width, 1)
         self.place = MLP(config.width, config.width, 5)  # of a picture, in training alone: see losses.place_targets
+        self.depth = nn.Linear(config.width, 1)  # log m of a cell of the map, in training alone
         self.register_buffer("edges", _edges(config), persistent=False)  # m, upper ends of the bins
 
     def regressed(self, plan: Tensor) -> Tensor:

@@ -29,6 +29,7 @@ class Batch:
 
     pictures: Tensor  # [N, 3, h, w] uint8
     current: Tensor  # [B] number of a picture
+    depth: Tensor  # [N, cells] m of the cells of their maps, NaN where it is not known
     past: Tensor  # [B, P] numbers of pictures
     past_seen: Tensor  # [B, P] bool
     motion: Tensor  # [B, P, 5]
@@ -82,6 +83,7 @@ def collate(clips: Sequence[Clip], config: ModelConfig) -> Batch:
     pictures = torch.from_numpy(np.concatenate([clip.pictures for clip in clips])).permute(0, 3, 1, 2)
     return Batch(
         pictures=pictures, current=torch.from_numpy(current),
+        depth=torch.from_numpy(np.concatenate([clip.depth for clip in clips])),
         past=torch.from_numpy(starts[:, None] + np.arange(1, config.history + 1)),
         past_seen=torch.from_numpy(np.concatenate([clip.past for clip in clips])),
         motion=torch.from_numpy(np.concatenate([clip.motion for clip in clips])),

@@ -23,6 +23,7 @@ from nav_foundation.training.sight import UNKNOWN, moved
 @dataclass(frozen=True)
 class Clip:
     pictures: np.ndarray  # [F, h, w, 3] uint8 in the canonical view: the first stand's, P of its past, goals
+    depth: np.ndarray  # [F, cells] float32 m of the cells of their maps, NaN where it is not known
     stands: np.ndarray  # [S] int64, their pictures
     past: np.ndarray  # [S, P] bool, which of the past were there: for all stands but the first, none
     motion: np.ndarray  # [S, P, 5] float32, see network.History
@@ -66,36 +67,18 @@ class ClipMaker:
         )
         motion = np.zeros((len(stands), len(past), 5), np.float32)
         motion[0] = drive.motion(frame, past)
-        shown, found = self._sights(drive, episode, {picture: number for number, picture in on_drive}, stands, pairs)
+        depths = {p: d for number, p in on_drive if (d := self._dataset.depth(episode, number)) is not None}
+        shown, found = _sights(drive, depths, {picture: number for number, picture in on_drive}, stands, pairs)
+        far = np.full((len(pictures), drive.sight.cells), np.nan, np.float32)
+        for picture, depth in depths.items():
+            far[picture] = drive.sight.depths(depth)
         shape = (len(stands), len(pairs[0].kind) + 1, *pairs[0].waypoints.shape[1:])
         return Clip(
-            np.stack(pictures), np.array([picture for _, picture in stands]),
+            np.stack(pictures), far, np.array([picture for _, picture in stands]),
             np.stack([seen, *(np.zeros_like(seen) for _ in stands[1:])]), motion,
             np.asarray(body_of(drive.robot), np.float32), drive.info.scene, pairs, shown, found,
             rng.standard_normal(shape, dtype=np.float32), rng.random(shape[:2], dtype=np.float32),
         )
-
-    def _sights(
-        self, drive: Drive, episode: int, frames: dict[int, int], stands: list[tuple[int, int]],
-        pairs: tuple[Pairs, ...],
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """`shown` and `found` of a clip whose pictures on the drive are of `frames`; all unknown without depth."""
-        sight = drive.sight
-        count = sight.tokens
-        shape = (len(stands), len(pairs[0].kind), count)
-        shown, found = np.zeros((*shape, 2), np.float32), np.full(shape, UNKNOWN, np.int8)
-        depths = {picture: self._dataset.depth(episode, frame) for picture, frame in frames.items()}
-        if any(depth is None for depth in depths.values()):
-            return shown, found
-        points = {picture: sight.points(depth) for picture, depth in depths.items() if depth is not None}
-        for row, (frame, picture) in enumerate(stands):
-            goals = [q for q, p in enumerate(pairs[row].picture) if pairs[row].located[q] and p in points]
-            there = [moved(points[p], drive.here(frames[p]), drive.here(frame)) for p in pairs[row].picture[goals]]
-            depth = depths[picture]
-            assert depth is not None
-            places, known = sight.find(np.concatenate(there), depth)
-            shown[row, goals], found[row, goals] = places.reshape(-1, count, 2), known.reshape(-1, count)
-        return shown, found
 
     def _load(self, episode: int) -> Drive:
         info = self._dataset.info(episode)
@@ -112,3 +95,23 @@ class ClipMaker:
         every = max(1, round(self._config.history_spacing * self._dataset.frame_rate))
         wanted = [frame - every * k for k in range(1, self._config.history + 1)]
         return [max(0, number) for number in wanted], np.array([number >= 0 for number in wanted])
+
+
+def _sights(
+    drive: Drive, depths: dict[int, np.ndarray], frames: dict[int, int], stands: list[tuple[int, int]],
+    pairs: tuple[Pairs, ...],
+) -> tuple[np.ndarray, np.ndarray]:
+    """`shown` and `found` of a clip whose pictures on the drive are of `frames`; all unknown where a depth lacks."""
+    sight = drive.sight
+    count = sight.tokens
+    shape = (len(stands), len(pairs[0].kind), count)
+    shown, found = np.zeros((*shape, 2), np.float32), np.full(shape, UNKNOWN, np.int8)
+    if depths.keys() < frames.keys():
+        return shown, found
+    points = {picture: sight.points(depth) for picture, depth in depths.items()}
+    for row, (frame, picture) in enumerate(stands):
+        goals = [q for q, p in enumerate(pairs[row].picture) if pairs[row].located[q] and p in points]
+        there = [moved(points[p], drive.here(frames[p]), drive.here(frame)) for p in pairs[row].picture[goals]]
+        places, known = sight.find(np.concatenate(there), depths[picture])
+        shown[row, goals], found[row, goals] = places.reshape(-1, count, 2), known.reshape(-1, count)
+    return shown, found

@@ -18,6 +18,8 @@ from nav_foundation.robot import CameraSpec, RobotSpec
 from nav_foundation.training.sight import Sight
 from nav_foundation.types import Pose2
 
+ARRIVED = 0.5  # m from which on an expert that stands may be there
+
 
 class Drive:
     """An episode, with what pairs are made of."""
@@ -73,6 +75,11 @@ class Drive:
         if self.labels is not None and self.labels.plans.shape[1] >= self._horizon:
             return np.asarray(self.labels.plans[frame, : self._horizon])
         return self.future(frame, len(self.poses) - 1)
+
+    def waits(self, frame: int) -> bool:
+        """Whether the expert stands still although it has not arrived: someone is in its way."""
+        labels = self.labels
+        return labels is not None and bool(labels.distances[frame] > ARRIVED and not labels.plans[frame].any())
 
     def place(self, frame: int, goal: int) -> Pose2:
         """Where frame `goal` lies, seen from `frame`."""

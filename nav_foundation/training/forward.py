@@ -13,6 +13,7 @@ from nav_foundation.model.network import History, Memory, NavigationModel, Reado
 from nav_foundation.training.batch import Batch, as_input
 from nav_foundation.training.losses import (
     arrival_loss,
+    depth_loss,
     distance_loss,
     distance_targets,
     flow_loss,
@@ -24,7 +25,9 @@ from nav_foundation.training.losses import (
 )
 
 # Shares of the sum.
-PARTS = {"waypoints": 2.0, "flow": 1.0, "distance": 0.3, "arrival": 1.0, "place": 1.0, "sight": 0.5}
+PARTS = {
+    "waypoints": 5.0, "flow": 2.0, "distance": 0.3, "arrival": 1.0, "place": 1.0, "sight": 0.5, "depth": 1.0,
+}
 
 
 class Losses(NamedTuple):
@@ -39,9 +42,13 @@ class Losses(NamedTuple):
         return (counts * self.sums / (self.weights if weights is None else weights).clamp(min=1e-6)).sum()
 
 
-def readouts_of(model: NavigationModel, batch: Batch, pictures: Tensor) -> Readouts:
-    """Of all goals of a batch; `pictures` [N, 3, h, w] in 0..1 are those of the batch, perhaps in other light."""
-    frames = model.encoder(as_input(pictures))
+def frames_of(model: NavigationModel, pictures: Tensor) -> Frames:
+    """Of pictures [N, 3, h, w] in 0..255."""
+    return model.encoder(as_input(pictures.float() / 255.0))  # type: ignore[no-any-return]
+
+
+def readouts_of(model: NavigationModel, batch: Batch, frames: Frames) -> Readouts:
+    """Of all goals of a batch, whose pictures are `frames`."""
     current = Frames(frames.tokens[batch.current], frames.map[batch.current])
     past = frames.summary[batch.past]
     memory = model.remember(current, History(past, batch.motion, batch.past_seen), batch.body)
@@ -89,7 +96,7 @@ def goal_tokens(model: NavigationModel, batch: Batch, frame_tokens: Tensor) -> G
     return GoalTokens(tokens.unflatten(0, shape), seen.unflatten(0, shape))
 
 
-def losses_of(model: NavigationModel, batch: Batch, readouts: Readouts) -> Losses:
+def losses_of(model: NavigationModel, batch: Batch, frames: Frames, readouts: Readouts) -> Losses:
     heads, encoder = model.heads, model.encoder
     time = batch.time.flatten()
     noisy, slopes = flow_pair(batch.waypoints.flatten(0, 1), batch.noise.flatten(0, 1), time)
@@ -104,6 +111,7 @@ def losses_of(model: NavigationModel, batch: Batch, readouts: Readouts) -> Losse
         (place_loss(heads.place(readouts.value), place_targets(batch.place)), batch.located),
         (sight_loss(readouts.found[:, :, : batch.found.shape[2]], batch.shown, batch.found, encoder.columns),
          batch.found.ge(0).any(dim=2).float()),
+        (depth_loss(heads.depth(frames.map).squeeze(-1), batch.depth), batch.depth.isfinite().any(dim=1).float()),
     )
     return Losses(
         torch.stack([(values * weights).sum() for values, weights in parts]),

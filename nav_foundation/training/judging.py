@@ -13,7 +13,7 @@ from nav_foundation.model.goals import KINDS
 from nav_foundation.model.network import NavigationModel, step_of
 from nav_foundation.model.units import to_metres
 from nav_foundation.training.batch import Batch
-from nav_foundation.training.forward import readouts_of
+from nav_foundation.training.forward import frames_of, readouts_of
 
 STATED = 0.80  # the interval of a distance that is checked
 _DEVIATIONS = 1.2816  # to each side, of a normal distribution
@@ -61,7 +61,7 @@ def judge(model: NavigationModel, batches: Iterator[Batch], count: int) -> dict[
 
 
 def _answers(model: NavigationModel, batch: Batch) -> _Answers:
-    decision = model.judge(readouts_of(model, batch, batch.pictures.float() / 255.0))
+    decision = model.judge(readouts_of(model, batch, frames_of(model, batch.pictures)))
     steps = step_of(batch.body.double().cpu().numpy())
     errors = np.stack([
         np.linalg.norm((to_metres(said, step) - to_metres(true, step))[..., :2], axis=-1).mean(axis=-1)

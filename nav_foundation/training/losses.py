@@ -75,5 +75,12 @@ def sight_loss(logits: Tensor, places: Tensor, found: Tensor, columns: int) -> T
     return (off * known).sum(dim=-1) / known.sum(dim=-1).clamp(min=1)
 
 
+def depth_loss(predicted: Tensor, depth: Tensor) -> Tensor:
+    """[N] mean absolute error of log depths [N, cells] against m, over those known (not NaN)."""
+    known = depth.isfinite()
+    off = (predicted - depth.nan_to_num(1.0).clamp(min=0.05).log()).abs() * known
+    return off.sum(dim=-1) / known.sum(dim=-1).clamp(min=1)
+
+
 def arrival_loss(logits: Tensor, arrived: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, arrived, reduction="none")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,6 +32,8 @@ class ClipRules:
     seconds: float = 15.0  # up to so much later
     behind: float = 0.1  # share of goals that the drive has passed: the way is not known, the distance is
     forgotten: float = 0.5  # share of clips whose past is left out: the expert's last turn tells its next too well
+    corrections: float = 4.0  # weight of what the expert says where a policy drove: few goals there have answers
+    waiting: float = 0.1  # weight of plans to stand and wait: the one who is waited for may be out of view
     place_noise: float = 0.05  # share of a told distance by which it is wrong
 
 
@@ -93,11 +95,16 @@ def pairs_of(
     """Goals (frame, number of its picture) as pictures and as places, the drive's own goal, a command, none."""
     pairs = [_picture(drive, frame, goal, picture) for goal, picture in goals]
     chosen = rng.permutation(len(goals))[: rules.places]
-    pairs += [_place(drive, frame, goals[k][0], rules, rng) for k in chosen]
+    places = [_place(drive, frame, goals[k][0], rules, rng) for k in chosen]
+    if not drive.is_experts and drive.labels is not None:
+        places[0] = _headed_for(drive, frame)
+    pairs += places
     pairs.append(_own_goal(drive, frame, own))
     pairs.append(_route(drive, frame))
     pairs.append(Pair("none", waypoints=drive.plan(frame)))
-    return stacked(pairs, drive.robot.step, len(drive.plan(frame)))
+    made = stacked(pairs, drive.robot.step, len(drive.plan(frame)))
+    weight = (1.0 if drive.is_experts else rules.corrections) * (rules.waiting if drive.waits(frame) else 1.0)
+    return replace(made, drives=made.drives * np.float32(weight))
 
 
 def _picture(drive: Drive, frame: int, goal: int, picture: int) -> Pair:
@@ -119,6 +126,13 @@ def _place(drive: Drive, frame: int, goal: int, rules: ClipRules, rng: np.random
         waypoints=_way(drive, frame, goal), distance=distance,
         arrived=None if distance is None else distance < PLACE_RADIUS,
     )
+
+
+def _headed_for(drive: Drive, frame: int) -> Pair:
+    """Where the expert would drive from here: its goal, or a place to look from."""
+    assert drive.labels is not None
+    away = between(drive.here(frame), Pose2(*map(float, drive.labels.goals[frame])))
+    return Pair("point", place=(away.x, away.y, 0.0), waypoints=drive.plan(frame))
 
 
 def _driven(drive: Drive, frame: int, goal: int) -> float | None:

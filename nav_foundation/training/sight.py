@@ -26,6 +26,9 @@ class Sight:
         middles = np.column_stack([(x.ravel() + 0.5) * STRIDE, (y.ravel() + 0.5) * STRIDE * joined]) - 0.5
         self._directions = view.directions(middles)
         self._pixels = project(camera, self._directions)
+        y, x = np.mgrid[:rows, :columns]
+        cells = np.column_stack([(x.ravel() + 0.5) * STRIDE, (y.ravel() + 0.5) * STRIDE]) - 0.5
+        self._cells = project(camera, view.directions(cells))
         self._turn = camera_rotation(camera)
         self._eye = np.array([camera.mount_forward, 0.0, camera.mount_height])
 
@@ -33,6 +36,15 @@ class Sight:
     def tokens(self) -> int:
         """K, tokens of a picture."""
         return len(self._directions)
+
+    @property
+    def cells(self) -> int:
+        """Of a picture's map."""
+        return len(self._cells)
+
+    def depths(self, depth: np.ndarray) -> np.ndarray:
+        """[cells] m along the axis at the cells of a picture's map; NaN where there is none."""
+        return _looked_up(depth, self._cells)
 
     def points(self, depth: np.ndarray) -> np.ndarray:
         """Of a picture's depth [H, W] in m, 0 = nothing; NaN where there is none."""

@@ -21,7 +21,7 @@ from nav_foundation.model.config import ModelConfig, preset
 from nav_foundation.model.lora import folded
 from nav_foundation.model.network import NavigationModel
 from nav_foundation.training.batch import Batch, about
-from nav_foundation.training.forward import PARTS, Losses, losses_of, readouts_of
+from nav_foundation.training.forward import PARTS, Losses, frames_of, losses_of, readouts_of
 from nav_foundation.training.samples import Part, Samples, loader
 from nav_foundation.training.settings import TrainSettings
 from nav_foundation.training.state import Average, State
@@ -40,8 +40,8 @@ class Objective(nn.Module):
         self.model = model
 
     def forward(self, batch: Batch) -> Losses:
-        pictures = batch.pictures.float() / 255.0
-        return losses_of(self.model, batch, readouts_of(self.model, batch, pictures))
+        frames = frames_of(self.model, batch.pictures)
+        return losses_of(self.model, batch, frames, readouts_of(self.model, batch, frames))
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def collector(options: argparse.Namespace) -> Callable[[Path, int, Path], None]:
 
         settings = CollectSettings(
             options.scenes, _listed(options.task), options.episodes, policy=str(network), relabel=True, perturb=0.0,
-            expert_share=options.expert_share, seed=_SEEDS_APART * (options.seed + 1) + number,
+            expert_share=options.expert_share, depth=True, seed=_SEEDS_APART * (options.seed + 1) + number,
         )
         collect(settings, out, options.workers)
 
