@@ -13,7 +13,7 @@ from torch import Tensor
 from nav_foundation.geometry import between, shift_waypoints, wrap_angle
 from nav_foundation.model.encoder import Frames
 from nav_foundation.model.goals import GoalTokens, as_bytes
-from nav_foundation.model.network import History, NavigationModel, Readouts, body_of
+from nav_foundation.model.network import Decision, History, NavigationModel, Readouts, body_of
 from nav_foundation.model.units import to_metres
 from nav_foundation.preprocessing import Preprocessor, normalise
 from nav_foundation.robot import RobotSpec
@@ -37,6 +37,7 @@ SAMPLES = 8  # plans that the flow proposes
 UNREACHABLE = 0.8  # chance from which on a distance is told as infinite
 _NANOSECONDS = 1e9
 _LOYALTY = 0.5  # how much nearness to the last plan counts against nearness to the other ones
+_CAUTION = 0.5  # m that touching something counts as
 _RADIAN = 0.3  # m that a radian of yaw counts in comparing plans
 
 
@@ -74,13 +75,12 @@ class LearnedPolicy:
         readouts = model.decide(memory, GoalTokens(tokens.tokens[None], tokens.seen[None]))
         decision = model.judge(readouts)
         self._past.append(_Past(observation.stamp_ns, observation.odometry, frames.summary[0]))
-        plans = self._plans(readouts, decision.waypoints[0, 0])
+        plans, touching = self._plans(readouts, decision)
         self._last = plans[0], observation.odometry
         lost = float(decision.unreachable) > UNREACHABLE
         return Plan(
             plans[0], 1.0 / robot.frame_rate, observation.stamp_ns, math.inf if lost else float(decision.distance),
-            float(decision.distance_std), float(decision.arrival), 0.0,  # collisions are not taught yet
-            alternatives=tuple(plans[1:]),
+            float(decision.distance_std), float(decision.arrival), touching, alternatives=tuple(plans[1:]),
         )
 
     def _encoded(self, rgb: np.ndarray) -> Frames:
@@ -138,14 +138,17 @@ class LearnedPolicy:
 
     # --- plans --------------------------------------------------------------------------------------------------
 
-    def _plans(self, readouts: Readouts, regressed: Tensor) -> list[np.ndarray]:
-        """Plans [H, 3] in metres, the one to drive first."""
+    def _plans(self, readouts: Readouts, decision: Decision) -> tuple[list[np.ndarray], float]:
+        """Plans [H, 3] in metres, the one to drive first, and the chance that it touches something."""
         step = self._robot.step
-        mean = to_metres(regressed.numpy(), step)
         if not self._samples:
-            return [mean]
-        plans = to_metres(self.model.sample(readouts.plan[0].expand(self._samples, -1), self._noise).numpy(), step)
-        return steadied(plans, self._expected())
+            return [to_metres(decision.waypoints[0, 0].numpy(), step)], float(decision.collision)
+        told = readouts.plan[0].expand(self._samples, -1)
+        sampled = self.model.sample(told, self._noise)
+        touching = self.model.heads.touching(told, sampled).sigmoid().double().numpy()
+        plans = to_metres(sampled.numpy(), step)
+        order = by_merit(plans, touching, self._expected())
+        return [plans[k] for k in order], float(touching[order[0]])
 
     def _expected(self) -> np.ndarray | None:
         """What is left of the last plan, seen from here."""
@@ -159,15 +162,16 @@ class LearnedPolicy:
         return shift_waypoints(left, then, now)
 
 
-def steadied(plans: np.ndarray, last: np.ndarray | None) -> list[np.ndarray]:
-    """Plans [N, H, 3], the one to drive first: in the midst of the others, and near the `last` one if that is said.
+def by_merit(plans: np.ndarray, touching: np.ndarray, last: np.ndarray | None) -> list[int]:
+    """Numbers of plans [N, H, 3], the one to drive first: free, in the midst of the others, and near the `last` one.
 
     Of two ways about as likely the one that was begun is kept, but a plan that most others speak against is left.
+    `touching` [N] is the chance of each to touch something.
     """
-    cost = np.array([_apart(plan, plans).mean() for plan in plans])
+    cost = np.array([_apart(plan, plans).mean() for plan in plans]) + _CAUTION * touching
     if last is not None:
         cost += _LOYALTY * _apart(last, plans)
-    return [plans[k] for k in np.argsort(cost, kind="stable")]
+    return [int(k) for k in np.argsort(cost, kind="stable")]
 
 
 def _apart(plan: np.ndarray, others: np.ndarray) -> np.ndarray:

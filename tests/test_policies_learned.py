@@ -25,7 +25,7 @@ from nav_foundation.types import (
     PoseGoal,
     RouteGoal,
 )
-from policies.learned import LearnedPolicy, steadied
+from policies.learned import LearnedPolicy, by_merit
 from sim_envs.evaluation.evaluate import evaluate
 from sim_envs.evaluation.settings import EvaluationSettings
 
@@ -94,11 +94,18 @@ def test_the_past_counts_and_a_reset_forgets_it(model: NavigationModel) -> None:
 def test_two_ways_are_not_both_half_taken() -> None:
     left, right = np.zeros((8, 3)), np.zeros((8, 3))
     left[:, 2], right[:, 2] = np.linspace(0.2, 1.6, 8), np.linspace(-0.2, -1.6, 8)  # turns on the spot
-    for last in (left, right):
-        assert (steadied(np.stack([left, right] * 4), last)[0] == last).all()
-    stay = np.zeros((8, 3))
-    assert (steadied(np.stack([stay, *[left] * 7]), stay)[0] == left).all()  # nearly all would go
-    assert (steadied(np.stack([left, right, right]), None)[0] == right).all()
+    stay, free = np.zeros((8, 3)), np.zeros(8)
+    assert by_merit(np.stack([left, right] * 4), free, left)[0] % 2 == 0
+    assert by_merit(np.stack([left, right] * 4), free, right)[0] % 2 == 1
+    assert by_merit(np.stack([stay, *[left] * 7]), free, stay)[0] > 0  # nearly all would go
+    assert by_merit(np.stack([left, right, right]), free[:3], None)[0] > 0
+
+
+def test_of_ways_about_as_likely_the_free_one_is_driven() -> None:
+    left, right = np.zeros((8, 3)), np.zeros((8, 3))
+    left[:, 1], right[:, 1] = np.linspace(0.05, 0.4, 8), np.linspace(-0.05, -0.4, 8)
+    plans = np.stack([left, right] * 4)
+    assert by_merit(plans, np.array([0.9, 0.1] * 4), left)[0] % 2 == 1
 
 
 def test_a_place_is_told_from_where_the_robot_is(model: NavigationModel) -> None:

@@ -44,7 +44,7 @@ class Heads(nn.Module):
         self.flow = WaypointFlow(config)
         self.distance = MLP(config.width, config.width, config.distance_bins + 1)  # the last one: far or unreachable
         self.arrival = MLP(config.width, config.width, 1)
-        self.collision = MLP(config.width, config.width, 1)
+        self.collision = MLP(config.width + NUMBERS * config.horizon, 2 * config.width, 1)  # of any plan
         self.place = MLP(config.width, config.width, 5)  # of a picture, in training alone: see losses.place_targets
         self.depth = nn.Linear(config.width, 1)  # log m of a cell of the map, in training alone
         self.register_buffer("edges", _edges(config), persistent=False)  # m, upper ends of the bins
@@ -52,6 +52,10 @@ class Heads(nn.Module):
     def regressed(self, plan: Tensor) -> Tensor:
         """[..., H, 4] the mean plan, in the flow's units."""
         return torch.as_tensor(self.waypoints(plan).unflatten(-1, (self.horizon, NUMBERS)))
+
+    def touching(self, plan: Tensor, waypoints: Tensor) -> Tensor:
+        """[...] logits that driving `waypoints` [..., H, 4] touches something."""
+        return torch.as_tensor(self.collision(torch.cat([plan, waypoints.flatten(-2)], dim=-1)).squeeze(-1))
 
 
 def _edges(config: ModelConfig) -> Tensor:

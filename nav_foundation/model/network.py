@@ -55,7 +55,7 @@ class Decision(NamedTuple):
     distance_std: Tensor  # [...] m
     unreachable: Tensor  # [...]
     arrival: Tensor  # [...]
-    collision: Tensor  # [...]
+    collision: Tensor  # [...] of the regressed waypoints
 
 
 class NavigationModel(nn.Module):
@@ -106,9 +106,10 @@ class NavigationModel(nn.Module):
         centres = edges - 0.5 * edges.diff(prepend=edges.new_zeros(1))
         mean = (reachable * centres).sum(dim=-1)
         variance = (reachable * (centres - mean[..., None]) ** 2).sum(dim=-1)
+        regressed = heads.regressed(readouts.plan)
         return Decision(
-            heads.regressed(readouts.plan), mean, variance.clamp(min=0).sqrt(), share[..., -1],
-            heads.arrival(readouts.value).sigmoid().squeeze(-1), heads.collision(readouts.plan).sigmoid().squeeze(-1),
+            regressed, mean, variance.clamp(min=0).sqrt(), share[..., -1],
+            heads.arrival(readouts.value).sigmoid().squeeze(-1), heads.touching(readouts.plan, regressed).sigmoid(),
         )
 
     def sample(self, plan: Tensor, noise: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from nav_foundation.training.pairs import Pairs
 from nav_foundation.types import ROUTE_COMMANDS
 
 _SIDES = {"left": "right", "right": "left"}
+_ASIDE = np.array([1, -1, 1, -1], np.float32)  # x, y, cos and sin of yaw
 _ACROSS = np.array([-1, 1], np.float32)  # columns, rows
 _SIDE = re.compile(r"\b(left|right)", re.IGNORECASE)
 
@@ -26,6 +27,7 @@ def mirrored(clip: Clip) -> Clip:
         motion=clip.motion * np.array([1, -1, -1, 1, 1], np.float32), pairs=tuple(map(_mirrored_pairs, clip.pairs)),
         shown=_mirrored_grid(clip.shown, columns, axis=-2) * _ACROSS + np.array([columns - 1, 0], np.float32),
         found=_mirrored_grid(clip.found, columns, axis=-1), depth=_mirrored_grid(clip.depth, columns, axis=-1),
+        tried=clip.tried * _ASIDE,
     )
 
 
@@ -40,7 +42,7 @@ def _mirrored_pairs(pairs: Pairs) -> Pairs:
     commands = np.array([ROUTE_COMMANDS.index(_SIDES.get(name, name)) for name in ROUTE_COMMANDS])
     return replace(
         pairs, place=pairs.place * across, words=tuple(map(_mirrored_words, pairs.words)),
-        route=commands[pairs.route], waypoints=pairs.waypoints * np.array([1, -1, 1, -1], np.float32),
+        route=commands[pairs.route], waypoints=pairs.waypoints * _ASIDE,
     )
 
 

@@ -51,6 +51,8 @@ class Batch:
     measured: Tensor  # [B, Q] weights
     arrived: Tensor  # [B, Q]
     judged: Tensor  # [B, Q] weights
+    tried: Tensor  # [B, Q, H, 4] other plans
+    touched: Tensor  # [B, Q] 0 or 1, NaN where it is not known whether they touch something
     noise: Tensor  # [B, Q, H, 4] for the flow
     time: Tensor  # [B, Q] 0..1
 
@@ -90,10 +92,17 @@ def collate(clips: Sequence[Clip], config: ModelConfig) -> Batch:
         body=torch.from_numpy(np.stack([clip.body for clip in clips]).repeat(stands, axis=0)),
         noise=torch.from_numpy(np.concatenate([clip.noise for clip in clips])),
         time=torch.from_numpy(np.concatenate([clip.time for clip in clips])),
+        tried=_widened([clip.tried for clip in clips], 0.0), touched=_widened([clip.touched for clip in clips], np.nan),
         shown=torch.from_numpy(shown), found=torch.from_numpy(found),
         text=text[: len(words)], text_seen=text_seen[: len(words)], unreachable=torch.from_numpy(unreachable),
         **{name: torch.from_numpy(values) for name, values in rows.items()},
     )
+
+
+def _widened(parts: Sequence[np.ndarray], value: float) -> Tensor:
+    """[B, Q + 1, ...] of parts [S, Q, ...], for the goal of another place."""
+    values = np.concatenate(parts)
+    return torch.from_numpy(np.concatenate([values, np.full_like(values[:, :1], value)], axis=1))
 
 
 def _sights(clips: Sequence[Clip], strange: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

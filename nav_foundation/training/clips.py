@@ -6,6 +6,7 @@ stands as well: places to look from, towards the others.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,10 +15,14 @@ import numpy as np
 from nav_foundation.data.dataset import EpisodeDataset
 from nav_foundation.model.config import ModelConfig
 from nav_foundation.model.network import body_of
+from nav_foundation.model.units import to_metres, to_network
 from nav_foundation.robot import RobotSpec
+from nav_foundation.training.clearance import NEAR, in_view, obstacles, random_plans, touches
 from nav_foundation.training.drive import Drive
 from nav_foundation.training.pairs import ClipRules, Pairs, frames_ahead, pairs_of
 from nav_foundation.training.sight import UNKNOWN, moved
+
+OWN = 0.3  # share of the plans that are asked about which are those of the pairs
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,8 @@ class Clip:
     pairs: tuple[Pairs, ...]  # S of them
     shown: np.ndarray  # [S, Q, K, 2] float32 and
     found: np.ndarray  # [S, Q, K] int8: where a stand's picture shows what the tokens of a goal picture show
+    tried: np.ndarray  # [S, Q, H, 4] float32 plans that nobody need have driven, and
+    touched: np.ndarray  # [S, Q] float32 whether they touch something: 0 or 1, NaN where it is not known
     noise: np.ndarray  # [S, Q + 1, H, 4] float32 and
     time: np.ndarray  # [S, Q + 1] float32 0..1, for the flow; drawn here, so that a batch is a function of its clips
 
@@ -72,11 +79,12 @@ class ClipMaker:
         far = np.full((len(pictures), drive.sight.cells), np.nan, np.float32)
         for picture, depth in depths.items():
             far[picture] = drive.sight.depths(depth)
+        tried, touched = _tries(drive, depths, {picture: number for number, picture in on_drive}, stands, pairs, rng)
         shape = (len(stands), len(pairs[0].kind) + 1, *pairs[0].waypoints.shape[1:])
         return Clip(
             np.stack(pictures), far, np.array([picture for _, picture in stands]),
             np.stack([seen, *(np.zeros_like(seen) for _ in stands[1:])]), motion,
-            np.asarray(body_of(drive.robot), np.float32), drive.info.scene, pairs, shown, found,
+            np.asarray(body_of(drive.robot), np.float32), drive.info.scene, pairs, shown, found, tried, touched,
             rng.standard_normal(shape, dtype=np.float32), rng.random(shape[:2], dtype=np.float32),
         )
 
@@ -115,3 +123,28 @@ def _sights(
         places, known = sight.find(np.concatenate(there), depths[picture])
         shown[row, goals], found[row, goals] = places.reshape(-1, count, 2), known.reshape(-1, count)
     return shown, found
+
+
+def _tries(
+    drive: Drive, depths: dict[int, np.ndarray], frames: dict[int, int], stands: list[tuple[int, int]],
+    pairs: tuple[Pairs, ...], rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """`tried` and `touched` of a clip: a plan beside that of each pair; some are the pair's own."""
+    robot = drive.robot
+    count, horizon = pairs[0].waypoints.shape[:2]
+    clouds = {picture: drive.sight.cloud(depth) for picture, depth in depths.items()}
+    tried = np.zeros((len(stands), count, horizon, 4), np.float32)
+    touched = np.full((len(stands), count), np.nan, np.float32)
+    for row, (frame, picture) in enumerate(stands):
+        own = (pairs[row].drives > 0) & (rng.random(count) < OWN)
+        plans = random_plans(count, horizon, robot, rng)
+        plans[own] = to_metres(pairs[row].waypoints[own], robot.step)
+        tried[row] = to_network(plans, robot.step)
+        if picture not in clouds:
+            continue
+        here = drive.here(frame)
+        near = [moved(cloud, drive.here(frames[p]), here) for p, cloud in clouds.items()
+                if math.dist(drive.poses[frames[p], :2], drive.poses[frame, :2]) < NEAR]
+        hit = touches(plans, obstacles(np.concatenate(near), robot, horizon), robot.footprint.radius)
+        touched[row] = np.where(hit | in_view(plans, drive.sight.half_view), hit, np.nan)
+    return tried, touched

@@ -21,12 +21,14 @@ from nav_foundation.training.losses import (
     place_loss,
     place_targets,
     sight_loss,
+    touch_loss,
     waypoint_loss,
 )
 
 # Shares of the sum.
 PARTS = {
-    "waypoints": 5.0, "flow": 2.0, "distance": 0.3, "arrival": 1.0, "place": 1.0, "sight": 0.5, "depth": 1.0,
+    "waypoints": 5.0, "flow": 2.0, "distance": 0.3, "arrival": 1.0, "place": 1.0, "sight": 0.5, "collision": 1.0,
+    "depth": 1.0,
 }
 
 
@@ -111,6 +113,7 @@ def losses_of(model: NavigationModel, batch: Batch, frames: Frames, readouts: Re
         (place_loss(heads.place(readouts.value), place_targets(batch.place)), batch.located),
         (sight_loss(readouts.found[:, :, : batch.found.shape[2]], batch.shown, batch.found, encoder.columns),
          batch.found.ge(0).any(dim=2).float()),
+        (touch_loss(heads.touching(readouts.plan, batch.tried), batch.touched), batch.touched.isfinite().float()),
         (depth_loss(heads.depth(frames.map).squeeze(-1), batch.depth), batch.depth.isfinite().any(dim=1).float()),
     )
     return Losses(

@@ -82,5 +82,11 @@ def depth_loss(predicted: Tensor, depth: Tensor) -> Tensor:
     return off.sum(dim=-1) / known.sum(dim=-1).clamp(min=1)
 
 
+def touch_loss(logits: Tensor, touched: Tensor) -> Tensor:
+    """[...] cross-entropy of whether plans touch something; 0 where that is not known (NaN)."""
+    known = touched.isfinite()
+    return F.binary_cross_entropy_with_logits(logits, touched.nan_to_num(0.0), reduction="none") * known
+
+
 def arrival_loss(logits: Tensor, arrived: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, arrived, reduction="none")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from nav_foundation.camera import camera_rotation, project
+from nav_foundation.camera import camera_rotation, horizontal_fov, project, rays
 from nav_foundation.geometry import from_frame, to_frame
 from nav_foundation.model.config import ModelConfig
 from nav_foundation.model.encoder import STRIDE, rows_joined
@@ -12,6 +14,7 @@ from nav_foundation.robot import CameraSpec
 from nav_foundation.types import Pose2
 
 UNKNOWN, HIDDEN, SEEN = -1, 0, 1
+_CLOUD = 2000  # points of a picture, about
 _BEHIND, _OFF = 0.1, 0.1  # share of a distance, m: how much farther than the depth a point is that something hides
 
 
@@ -30,6 +33,11 @@ class Sight:
         cells = np.column_stack([(x.ravel() + 0.5) * STRIDE, (y.ravel() + 0.5) * STRIDE]) - 0.5
         self._cells = project(camera, view.directions(cells))
         self._turn = camera_rotation(camera)
+        self._every = max(1, round(math.sqrt(camera.width * camera.height / _CLOUD)))
+        forward = rays(camera)[:: self._every, :: self._every].reshape(-1, 3)
+        ahead = forward[:, 2:] > 0.05  # planar depth says nothing about what lies beside the camera
+        self._rays = np.where(ahead, forward / np.where(ahead, forward[:, 2:], 1.0), np.nan)
+        self.half_view = 0.5 * horizontal_fov(camera)  # rad
         self._eye = np.array([camera.mount_forward, 0.0, camera.mount_height])
 
     @property
@@ -45,6 +53,12 @@ class Sight:
     def depths(self, depth: np.ndarray) -> np.ndarray:
         """[cells] m along the axis at the cells of a picture's map; NaN where there is none."""
         return _looked_up(depth, self._cells)
+
+    def cloud(self, depth: np.ndarray) -> np.ndarray:
+        """[M, 3] all that a picture's depth shows, thinned."""
+        away = depth[:: self._every, :: self._every].reshape(-1, 1)
+        points = (self._rays * away)[(away[:, 0] > 0) & np.isfinite(self._rays[:, 0])]
+        return np.asarray(points @ self._turn.T + self._eye)
 
     def points(self, depth: np.ndarray) -> np.ndarray:
         """Of a picture's depth [H, W] in m, 0 = nothing; NaN where there is none."""

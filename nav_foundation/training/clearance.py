@@ -1,0 +1,50 @@
+"""Which plans would touch something: from depth pictures, for plans that nobody drove."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nav_foundation.robot import RobotSpec
+
+NEAR = 3.0  # m from a stand within which other pictures' depth is believed: odometry drifts
+_OVER_FLOOR, _RISE = 0.05, 0.08  # m, m per m: what lies lower may be floor, which rises or is a little off
+_CELL = 0.04  # m
+_FASTEST = 1.2  # of cruise speed
+_BETTER = 0.02  # m; a robot that stands close to something touches it by getting closer, not by going away
+_BESIDE = 0.25  # m from the robot within which a plan may lead where the camera does not look
+
+
+def random_plans(count: int, horizon: int, robot: RobotSpec, rng: np.random.Generator) -> np.ndarray:
+    """[count, H, 3] drives of any kind in the robot's frame: two arcs each, some of them turns on the spot."""
+    halves = np.arange(horizon) >= horizon // 2
+    speed = robot.step * rng.uniform(0.0, _FASTEST, (count, 2)) * (rng.random((count, 2)) > 0.2)
+    turn = robot.max_angular_speed / robot.frame_rate * rng.normal(0.0, 0.3, (count, 2)).clip(-1, 1)
+    yaw = np.cumsum(turn[:, halves.astype(int)], axis=1)
+    middle = yaw - 0.5 * turn[:, halves.astype(int)]
+    along = speed[:, halves.astype(int)]
+    x, y = np.cumsum(along * np.cos(middle), axis=1), np.cumsum(along * np.sin(middle), axis=1)
+    return np.stack([x, y, yaw], axis=-1)
+
+
+def obstacles(points: np.ndarray, robot: RobotSpec, horizon: int) -> np.ndarray:
+    """[N, 2] m of those points [M, 3], in the robot's frame, that stand in its way, to a few centimetres."""
+    away, z = np.hypot(points[:, 0], points[:, 1]), points[:, 2]
+    floor = robot.footprint.step_height + _OVER_FLOOR + _RISE * away
+    reached = away < _FASTEST * horizon * robot.step + 2 * robot.footprint.radius
+    cells = np.round(points[(z > floor) & (z < robot.footprint.height) & reached, :2] / _CELL).astype(np.int32)
+    return np.asarray(np.unique(cells.view(np.int64))[:, None].view(np.int32) * _CELL)
+
+
+def touches(plans: np.ndarray, things: np.ndarray, radius: float) -> np.ndarray:
+    """[K] bool: whether a robot of `radius` m touches things [N, 2] on plans [K, H, 3], all in the robot's frame."""
+    if not len(things):
+        return np.zeros(len(plans), bool)
+    room = np.hypot(*things.T).min()
+    gaps = np.linalg.norm(plans[:, :, None, :2] - things, axis=-1).min(axis=(1, 2))
+    return np.asarray(gaps < min(radius, room - _BETTER))
+
+
+def in_view(plans: np.ndarray, half: float) -> np.ndarray:
+    """[K] bool: whether plans [K, H, 3] lead only where a camera of `half` rad to each side looks, or stay beside."""
+    x, y = plans[..., 0], plans[..., 1]
+    return np.asarray(((np.abs(np.arctan2(y, x)) < half) | (np.hypot(x, y) < _BESIDE)).all(axis=1))
