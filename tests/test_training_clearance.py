@@ -55,7 +55,8 @@ def test_the_floor_is_no_obstacle_and_what_hangs_high_is_none() -> None:
 def test_from_a_wall_that_is_touched_one_may_drive_away() -> None:
     wall = np.column_stack([np.full(41, RADIUS - 0.03), np.linspace(-0.4, 0.4, 41)])
     turn = np.column_stack([np.zeros((8, 2)), np.linspace(0.2, 1.6, 8)])
-    assert touches(np.stack([straight(0.1), straight(0.5, math.pi), turn]), wall, RADIUS).tolist() == [True, False, False]
+    plans = np.stack([straight(0.1), straight(0.5, math.pi), turn])
+    assert touches(plans, wall, RADIUS).tolist() == [True, False, False]
 
 
 def test_plans_beside_the_view_are_not_judged() -> None:

@@ -21,7 +21,7 @@ from nav_foundation.robot import load_robot
 from nav_foundation.training.augment import mirrored, relit
 from nav_foundation.training.batch import Batch, collate
 from nav_foundation.training.clips import Clip, ClipMaker
-from nav_foundation.training.forward import frames_of, losses_of, readouts_of
+from nav_foundation.training.forward import PARTS, frames_of, losses_of, readouts_of
 from nav_foundation.training.losses import distance_targets, flow_pair, place_targets
 from nav_foundation.training.pairs import ClipRules
 
@@ -218,7 +218,7 @@ def test_what_is_not_known_teaches_nothing(tmp_path: Path) -> None:
     def losses(of: Batch) -> torch.Tensor:
         with torch.no_grad():
             frames = frames_of(model, of.pictures)
-            return losses_of(model, of, frames, readouts_of(model, of, frames)).total()
+            return losses_of(model, of, frames, readouts_of(model, of, frames)).total(PARTS)
 
     lies = dataclasses.replace(
         batch, waypoints=torch.where(batch.drives[..., None, None] > 0, batch.waypoints, torch.tensor(77.0)),
@@ -268,7 +268,7 @@ def test_a_tiny_batch_is_learnt_by_heart(tmp_path: Path) -> None:
     history = []
     for _ in range(150):
         frames = frames_of(model, batch.pictures)
-        found = losses_of(model, batch, frames, readouts_of(model, batch, frames)).total()
+        found = losses_of(model, batch, frames, readouts_of(model, batch, frames)).total(PARTS)
         optimiser.zero_grad()
         found.backward()
         optimiser.step()

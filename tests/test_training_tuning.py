@@ -18,12 +18,12 @@ from nav_foundation.model.checkpoint import from_pretrained, save_pretrained
 from nav_foundation.model.config import preset
 from nav_foundation.model.goals import KINDS
 from nav_foundation.model.lora import LowRank, add_low_rank, folded
-from nav_foundation.model.network import NavigationModel
+from nav_foundation.model.network import Decision, NavigationModel
 from nav_foundation.training.batch import about
 from nav_foundation.training.finetune import finetune, tune_settings
 from nav_foundation.training.judging import average_precision, judge, rank_correlation
-from nav_foundation.training.pairs import ClipRules
-from nav_foundation.training.samples import Samples, loader
+from nav_foundation.training.ours import Ours
+from nav_foundation.training.samples import Samples, _epoch, loader
 from nav_foundation.training.settings import TUNES
 from nav_foundation.training.train import train
 
@@ -93,7 +93,7 @@ def test_low_rank_changes_begin_as_none_and_fold_away() -> None:
 
 
 def test_other_kinds_of_goals_teach_nothing(drives: Path) -> None:
-    batch = next(loader(Samples((str(drives),), (), preset("tiny"), ClipRules(), 0), range(1), 4, 0))
+    batch = next(loader(Samples(Ours(preset("tiny")), (str(drives),)), range(1), 4, 0))
     points = about(batch, ("point",))
     is_point = batch.kind == KINDS.index("point")
     for name in ("drives", "measured", "judged", "located"):
@@ -104,9 +104,7 @@ def test_other_kinds_of_goals_teach_nothing(drives: Path) -> None:
 
 def test_held_drives_are_not_learnt_from(drives: Path) -> None:
     def scenes(part: str) -> set[int]:
-        samples = Samples((str(drives),), (), preset("tiny"), ClipRules(), 0, part=part)  # type: ignore[arg-type]
-        from nav_foundation.training.samples import _epoch
-
+        samples = Samples(Ours(preset("tiny")), (str(drives),), part=part)  # type: ignore[arg-type]
         epoch = _epoch(samples, 0)
         return {epoch[k].episode for k in range(len(epoch))}
 
@@ -126,10 +124,9 @@ def test_ranks_and_precision_by_hand() -> None:
 
 def test_a_network_that_knows_scores_without_error(drives: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers put in by hand come out as the errors that they have."""
-    from nav_foundation.model.network import Decision
 
     model = NavigationModel(preset("tiny")).eval()
-    samples = Samples((str(drives),), (), preset("tiny"), ClipRules(), 0)
+    samples = Samples(Ours(preset("tiny")), (str(drives),))
     batch = next(loader(samples, range(1), 4, 0))
     off = torch.full_like(batch.distance, 0.5)
     said = Decision(batch.waypoints, batch.distance + off, off, batch.distance * 0, batch.arrived, batch.arrived)

@@ -38,12 +38,17 @@ def save_pretrained(
 def from_pretrained(folder: Path | str) -> NavigationModel:
     """The network in a folder, ready to be asked."""
     folder = Path(folder)
+    model = NavigationModel(config_of(folder))
+    load_weights(model, folder / WEIGHTS)
+    return model.eval()
+
+
+def config_of(folder: Path) -> ModelConfig:
+    """What the network in a folder is made of."""
     data = read_config(folder)
     if data.get("kind") != OURS:
         raise ValueError(f"{folder / CONFIG} is of a {data.get('kind')!r} network, not of ours")
-    model = NavigationModel(from_mapping(ModelConfig, data.get("model", {}), str(folder / CONFIG)))
-    load_weights(model, folder / WEIGHTS)
-    return model.eval()
+    return from_mapping(ModelConfig, data.get("model", {}), str(folder / CONFIG))
 
 
 def load_weights(model: torch.nn.Module, path: Path) -> None:

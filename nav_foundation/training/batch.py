@@ -56,6 +56,11 @@ class Batch:
     noise: Tensor  # [B, Q, H, 4] for the flow
     time: Tensor  # [B, Q] 0..1
 
+    @property
+    def count(self) -> int:
+        """Pairs of a stand and a goal."""
+        return self.kind.numel()
+
     def to(self, device: torch.device) -> Batch:
         return Batch(*(getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)))
 

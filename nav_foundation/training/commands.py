@@ -23,6 +23,7 @@ def add_train(verbs: Any, verb: Verb) -> None:
   nav-foundation train --data runs/houses runs/city --weights 3 1 --minutes 9 --out runs/nano --resume
   accelerate launch --num_processes 4 -m nav_foundation.cli train --data runs/drives --batch 64 --out runs/nano
   torchrun --standalone --nproc_per_node 2 -m nav_foundation.cli train --data runs/drives --workers 0 --out runs/nano
+  nav-foundation train --data runs/houses runs/city --model vint --batch 64 --rate 5e-4 --out runs/vint
   nav-foundation eval --policy runs/nano/model --task image-goal --episodes 50
 
 (accelerate for GPUs and machines; torchrun, on a CPU with ACCELERATE_USE_CPU=true and OMP_NUM_THREADS=1, for cores.)
@@ -33,7 +34,8 @@ It stops after --steps or --minutes, or when it is killed; the same command with
     add("--data", nargs="+", required=True, metavar="DIR", help="datasets; their drives must tell their robots")
     add("--weights", nargs="+", type=float, default=[], metavar="SHARE", help="of the samples, one per dataset")
     add("--validation", nargs="+", default=[], metavar="DIR", help="datasets of other scenes, to judge by")
-    add("--model", default="nano", metavar="NAME", help="tiny, nano or base (default nano)")
+    add("--model", default="nano", metavar="NAME", help="tiny, nano, base, or to compare with: vint, nomad "
+        "(default nano)")
     add("--from", dest="begin_with", type=named, metavar="DIR", help="begin with the weights of this checkpoint")
     add("--out", type=Path, required=True, metavar="DIR", help="where all of it goes")
     add("--resume", action="store_true", help="go on with what --out holds")

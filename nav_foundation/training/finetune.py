@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nav_foundation.model.checkpoint import from_pretrained
 from nav_foundation.training.judging import Scores, judge
+from nav_foundation.training.ours import Ours
 from nav_foundation.training.samples import loader
 from nav_foundation.training.settings import TrainSettings
 from nav_foundation.training.train import Trained, held_samples, train
@@ -46,6 +47,6 @@ def finetune(
 def scores_of(folder: Path, settings: TrainSettings) -> dict[str, Scores]:
     """On what the training holds back."""
     model = from_pretrained(folder)
-    samples = held_samples(settings, model.config)
+    samples = held_samples(settings, Ours(model.config, settings.rules))
     assert samples is not None
     return judge(model, loader(samples, range(JUDGED), settings.batch, 0), JUDGED)

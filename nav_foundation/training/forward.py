@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
@@ -11,6 +9,7 @@ from nav_foundation.model.encoder import Frames
 from nav_foundation.model.goals import KINDS, GoalTokens
 from nav_foundation.model.network import History, Memory, NavigationModel, Readouts
 from nav_foundation.training.batch import Batch, as_input
+from nav_foundation.training.course import Losses
 from nav_foundation.training.losses import (
     arrival_loss,
     depth_loss,
@@ -30,18 +29,6 @@ PARTS = {
     "waypoints": 5.0, "flow": 2.0, "distance": 0.3, "arrival": 1.0, "place": 1.0, "sight": 0.5, "collision": 1.0,
     "depth": 1.0,
 }
-
-
-class Losses(NamedTuple):
-    """Each part as a sum over goals, and the weights that it was summed with: what is not known has weight 0."""
-
-    sums: Tensor  # [parts] in the order of PARTS
-    weights: Tensor  # [parts]
-
-    def total(self, weights: Tensor | None = None) -> Tensor:
-        """The loss; `weights` [parts] are those of all processes together, where there are several."""
-        counts = torch.tensor(list(PARTS.values()), device=self.sums.device)
-        return (counts * self.sums / (self.weights if weights is None else weights).clamp(min=1e-6)).sum()
 
 
 def frames_of(model: NavigationModel, pictures: Tensor) -> Frames:

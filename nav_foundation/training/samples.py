@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache, partial
-from typing import Literal
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,40 +13,31 @@ from torch.utils.data import DataLoader, Dataset
 
 from nav_foundation.data.dataset import EpisodeDataset
 from nav_foundation.data.mixture import Epoch, Mixture
-from nav_foundation.model.config import ModelConfig
-from nav_foundation.robot import RobotSpec
-from nav_foundation.training.augment import mirrored, relit
-from nav_foundation.training.batch import Batch, collate
-from nav_foundation.training.clips import Clip, ClipMaker
-from nav_foundation.training.pairs import ClipRules
+from nav_foundation.training.course import Course, Make
 
 Part = Literal["all", "learnt", "held"]
 HELD = 1 / 8  # of the drives
 
 
 @dataclass(frozen=True)
-class Samples(Dataset[Clip]):
+class Samples(Dataset[Any]):
     """Clips of a mixture, without end: after an epoch comes the next one. Crosses to other processes as it is here."""
 
+    course: Course
     data: tuple[str, ...]  # datasets
-    weights: tuple[float, ...]  # shares of the samples; empty = every frame counts the same
-    config: ModelConfig
-    rules: ClipRules
-    seed: int
+    weights: tuple[float, ...] = ()  # shares of the samples; empty = every frame counts the same
+    seed: int = 0
     light: float = 1.0  # strength of other light
     flips: bool = True
-    robot: RobotSpec | None = None  # of drives that do not tell theirs
     part: Part = "all"  # of each dataset: the last eighth of its drives is held where one learns from the others
 
-    def __getitem__(self, number: int) -> Clip:
+    def __getitem__(self, number: int) -> Any:
         mixture, makers = _opened(self)
         epoch, index = divmod(number, len(mixture))
         sample = _epoch(self, epoch)[index]
         rng = np.random.default_rng([self.seed, number])
         clip = makers[sample.dataset](sample.episode, sample.frame, rng)
-        if self.flips and rng.random() < 0.5:
-            clip = mirrored(clip)
-        return replace(clip, pictures=relit(clip.pictures, rng, self.light)) if self.light else clip
+        return self.course.varied(clip, rng, self.light, self.flips)
 
     def check(self) -> None:
         """Raise here, in one sentence, what is wrong with the data."""
@@ -54,12 +45,12 @@ class Samples(Dataset[Clip]):
 
 
 @lru_cache(maxsize=4)
-def _opened(samples: Samples) -> tuple[Mixture, list[ClipMaker]]:
+def _opened(samples: Samples) -> tuple[Mixture, list[Make]]:
     """Once in each process."""
     datasets = [EpisodeDataset(folder) for folder in samples.data]
     chosen = None if samples.part == "all" else [_part(dataset, samples.part) for dataset in datasets]
     mixture = Mixture(datasets, samples.weights or None, chosen=chosen)
-    return mixture, [ClipMaker(d, samples.config, samples.rules, samples.robot) for d in mixture.datasets]
+    return mixture, [samples.course.maker(dataset) for dataset in mixture.datasets]
 
 
 def _part(dataset: EpisodeDataset, part: Part) -> np.ndarray:
@@ -85,11 +76,11 @@ def numbers_of(step: int, batch: int, rank: int = 0, ranks: int = 1) -> list[int
 
 def loader(
     samples: Samples, steps: Sequence[int], batch: int, workers: int, rank: int = 0, ranks: int = 1
-) -> Iterator[Batch]:
+) -> Iterator[Any]:
     """The batches of some steps, in order, made by `workers` processes (0 = this one)."""
-    loading: DataLoader[Clip] = DataLoader(
+    loading: DataLoader[Any] = DataLoader(
         samples, batch_sampler=[numbers_of(step, batch, rank, ranks) for step in steps], num_workers=workers,
-        collate_fn=partial(collate, config=samples.config), prefetch_factor=4 if workers else None,
+        collate_fn=samples.course.collate, prefetch_factor=4 if workers else None,
         worker_init_fn=_quiet if workers else None,
         multiprocessing_context="spawn" if workers else None,  # threads of libraries do not survive a fork
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,13 @@ from torch import nn
 from tqdm import tqdm
 
 from nav_foundation.config import to_mapping
-from nav_foundation.model.checkpoint import from_pretrained, save_pretrained
-from nav_foundation.model.config import ModelConfig, preset
-from nav_foundation.model.lora import folded
-from nav_foundation.model.network import NavigationModel
-from nav_foundation.training.batch import Batch, about
-from nav_foundation.training.forward import PARTS, Losses, frames_of, losses_of, readouts_of
+from nav_foundation.model.published.config import KINDS
+from nav_foundation.training.course import Batch, Course, Losses
+from nav_foundation.training.ours import Ours
+from nav_foundation.training.peers import Peer
 from nav_foundation.training.samples import Part, Samples, loader
 from nav_foundation.training.settings import TrainSettings
 from nav_foundation.training.state import Average, State
-from nav_foundation.training.tuning import kinds_of, prepare
 
 STATE, MODEL, DIVERGED = "state.pt", "model", "diverged.pt"
 _WILD = 20.0  # times the usual loss at which training has diverged
@@ -35,13 +32,12 @@ _USUAL = 0.98  # how slowly the usual loss follows
 class Objective(nn.Module):
     """The network with its losses: one forward, so that gradients of several processes are averaged as they should."""
 
-    def __init__(self, model: NavigationModel) -> None:
+    def __init__(self, course: Course, model: nn.Module) -> None:
         super().__init__()
-        self.model = model
+        self.course, self.model = course, model
 
     def forward(self, batch: Batch) -> Losses:
-        frames = frames_of(self.model, batch.pictures)
-        return losses_of(self.model, batch, frames, readouts_of(self.model, batch, frames))
+        return self.course.losses(self.model, batch)
 
 
 @dataclass(frozen=True)
@@ -64,8 +60,9 @@ def train(
         raise ValueError(f"{out} holds a training already: add --resume to go on with it, or name another folder")
     if begin_with is None and settings.tune != "all":
         raise ValueError(f"tune {settings.tune} needs a network to go on from: give --from, or leave it out")
-    samples, held = samples_of(settings, preset(settings.model)), held_samples(settings, preset(settings.model))
-    for part in (samples, held):  # before anything is made, and before processes that could only show a traceback
+    course = course_of(settings, begin_with)
+    # Before anything is made, and before processes that could only show a traceback.
+    for part in (samples_of(settings, course), held_samples(settings, course)):
         if part is not None:
             part.check()
     AcceleratorState._reset_state()  # of an earlier training in this process, with another precision
@@ -76,30 +73,25 @@ def train(
     if settings.batch % (2 * accelerator.num_processes):
         raise ValueError(f"training batch is {settings.batch}: give a multiple of {2 * accelerator.num_processes}")
     torch.manual_seed(settings.seed)
-    if begin_with is None:
-        model = NavigationModel(preset(settings.model))
-    else:
-        model = from_pretrained(begin_with)
-        prepare(model, settings.tune)
+    model = course.network()
     state = State(model, Average(model, settings.average), _optimiser(model, settings))
     if resume and (out / STATE).exists():
         state.load(out / STATE)
-    run = _Run(settings, out, accelerator, state, model.config)
-    return run(minutes, progress)
+    return _Run(settings, out, accelerator, state, course)(minutes, progress)
 
 
 class _Run:
     """One training, from its state's step to the last one."""
 
     def __init__(
-        self, settings: TrainSettings, out: Path, accelerator: Accelerator, state: State, config: ModelConfig
+        self, settings: TrainSettings, out: Path, accelerator: Accelerator, state: State, course: Course
     ) -> None:
         self._settings, self._out, self._accelerator, self._state = settings, out, accelerator, state
-        self._config = config
+        self._course = course
         state.average.model.to(accelerator.device)
-        objective = Objective(state.model)  # type: ignore[arg-type]
+        objective = Objective(course, state.model)
         self._objective, self._optimiser = accelerator.prepare(objective, state.optimiser)
-        self._samples = samples_of(settings, config)
+        self._samples = samples_of(settings, course)
         self._usual = math.nan
         self._log = _Log(out / "logs") if accelerator.is_main_process else None
 
@@ -112,10 +104,10 @@ class _Run:
         bar = tqdm(steps, initial=first, total=settings.steps, unit="step", desc="training",
                    mininterval=0.2 if sys.stderr.isatty() else 60.0,  # a line a minute in a log
                    disable=not (progress and accelerator.is_main_process))
-        parts, pairs = dict.fromkeys(PARTS, math.nan), 0
+        parts, pairs = dict.fromkeys(self._course.parts, math.nan), 0
         for step in bar:
-            batch = about(next(batches).to(accelerator.device), kinds_of(settings.tune))
-            pairs += batch.kind.numel() * accelerator.num_processes
+            batch = next(batches).to(accelerator.device)
+            pairs += batch.count * accelerator.num_processes
             parts = self._step(batch, step)
             bar.set_postfix_str(" ".join(f"{name} {value:.3f}" for name, value in parts.items()), refresh=False)
             last = state.step == settings.steps or time.perf_counter() - begun > 60 * minutes
@@ -129,17 +121,17 @@ class _Run:
         return Trained(self._out / MODEL, state.step, parts, rate)
 
     def _step(self, batch: Batch, step: int) -> dict[str, float]:
-        settings, accelerator = self._settings, self._accelerator
+        settings, accelerator, shares = self._settings, self._accelerator, self._course.parts
         for group in self._optimiser.param_groups:
             group["lr"] = settings.rate * schedule(step, settings)
         with accelerator.autocast():
             losses = self._objective(batch)
         together = accelerator.reduce(losses.weights.detach(), "sum")
         # Gradients are averaged over processes; times their number, the loss is that of the whole batch.
-        loss = losses.total(together) * accelerator.num_processes
+        loss = losses.total(shares, together) * accelerator.num_processes
         sums = accelerator.reduce(losses.sums.detach(), "sum")
         values = (sums / together.clamp(min=1e-6)).tolist()
-        total = sum(count * value for count, value in zip(PARTS.values(), values))
+        total = sum(count * value for count, value in zip(shares.values(), values))
         self._stop_if_wild(total, batch, step)
         accelerator.backward(loss)
         norm = accelerator.clip_grad_norm_(self._objective.parameters(), settings.clip)
@@ -147,7 +139,7 @@ class _Run:
         self._optimiser.zero_grad(set_to_none=True)
         self._state.average.update(accelerator.unwrap_model(self._objective).model)
         self._state.step = step + 1
-        parts = dict(zip(PARTS, values))
+        parts = dict(zip(shares, values))
         if self._log is not None:
             self._log.add(step, {f"train/{name}": value for name, value in parts.items()} | {"gradient": float(norm)})
         return parts
@@ -160,7 +152,7 @@ class _Run:
         path = self._out / DIVERGED
         if self._accelerator.is_main_process:
             path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save({name: getattr(batch, name).cpu() for name in batch.__dataclass_fields__}, path)
+            torch.save({field.name: getattr(batch, field.name).cpu() for field in fields(batch)}, path)  # type: ignore[arg-type]
         raise ValueError(
             f"the loss became {total:.3g} at step {step} (usual: {self._usual:.3g}): the batch is in {path}; lower the "
             "learning rate, or look at the data, and go on with --resume"
@@ -169,18 +161,18 @@ class _Run:
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:
         """The averaged network's losses on other scenes; nothing where none are given."""
-        settings, accelerator = self._settings, self._accelerator
-        samples = held_samples(settings, self._config)
+        settings, accelerator, course = self._settings, self._accelerator, self._course
+        samples = held_samples(settings, course)
         if samples is None:
             return {}
-        objective = Objective(self._state.average.model)  # type: ignore[arg-type]
-        sums = torch.zeros(2, len(PARTS), device=accelerator.device)
+        objective = Objective(course, self._state.average.model)
+        sums = torch.zeros(2, len(course.parts), device=accelerator.device)
         for batch in loader(samples, range(settings.validation_batches), settings.batch, 0,
                             accelerator.process_index, accelerator.num_processes):
             losses = objective(batch.to(accelerator.device))
             sums += torch.stack([losses.sums, losses.weights])
         sums = accelerator.reduce(sums, "sum")
-        values = dict(zip(PARTS, (sums[0] / sums[1].clamp(min=1e-6)).tolist()))
+        values = dict(zip(course.parts, (sums[0] / sums[1].clamp(min=1e-6)).tolist()))
         if self._log is not None:
             self._log.add(self._state.step, {f"validation/{name}": value for name, value in values.items()})
         return values
@@ -188,9 +180,7 @@ class _Run:
     def _save(self, parts: dict[str, float]) -> None:
         if not self._accelerator.is_main_process:
             return
-        average = self._state.average.model
-        assert isinstance(average, NavigationModel)
-        save_pretrained(folded(average), self._out / MODEL, {
+        self._course.save(self._state.average.model, self._out / MODEL, {
             "settings": to_mapping(self._settings), "steps": self._state.step, "losses": parts,
         })
         self._state.save(self._out / STATE)
@@ -222,19 +212,27 @@ def _optimiser(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimiz
     return torch.optim.AdamW(groups, lr=settings.rate, betas=(0.9, 0.98))
 
 
-def samples_of(settings: TrainSettings, config: ModelConfig) -> Samples:
+def course_of(settings: TrainSettings, begin_with: Path | None = None) -> Course:
+    if settings.model not in KINDS:
+        return Ours.of(settings.model, settings.rules, begin_with, settings.tune)
+    if begin_with is not None:
+        raise ValueError(f"{settings.model} is trained from its beginning, to be compared with: leave out --from")
+    return Peer("vint" if settings.model == "vint" else "nomad")
+
+
+def samples_of(settings: TrainSettings, course: Course) -> Samples:
     """What is learnt from."""
     return Samples(
-        settings.data, settings.weights, config, settings.rules, settings.seed, settings.light, settings.flips,
+        course, settings.data, settings.weights, settings.seed, settings.light, settings.flips,
         part="learnt" if settings.hold else "all",
     )
 
 
-def held_samples(settings: TrainSettings, config: ModelConfig) -> Samples | None:
+def held_samples(settings: TrainSettings, course: Course) -> Samples | None:
     """What is judged by, as it was seen; None where there is nothing."""
     data = settings.data if settings.hold else settings.validation
     part: Part = "held" if settings.hold else "all"
-    return Samples(data, (), config, settings.rules, 1, light=0.0, flips=False, part=part) if data else None
+    return Samples(course, data, seed=1, light=0.0, flips=False, part=part) if data else None
 
 
 class _Log:

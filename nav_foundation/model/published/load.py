@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import nav_foundation
 from nav_foundation.config import to_mapping
 from nav_foundation.data.pickles import load_torch
 from nav_foundation.data.shells import state_dict_of
+from nav_foundation.files import make_folder, write_json
 from nav_foundation.model.folder import CONFIG, WEIGHTS
 from nav_foundation.model.published import nomad, vint
 from nav_foundation.model.published.config import Kind, Provenance, PublishedConfig, read_config
@@ -39,9 +39,6 @@ def config_of(kind: Kind, metric_spacing: float, provenance: Provenance) -> Publ
 
 def import_checkpoint(file: Path, kind: Kind, metric_spacing: float, out: Path) -> PublishedConfig:
     """Write a published .pth as `out`/model.safetensors and config.json; nothing that the file holds is run."""
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
     config = config_of(kind, metric_spacing, Provenance(file.name, _sha256(file), nav_foundation.__version__))
     if out.exists():
         raise ValueError(f"{out} is there already: give another --out")
@@ -49,14 +46,27 @@ def import_checkpoint(file: Path, kind: Kind, metric_spacing: float, out: Path) 
     network = build(kind)
     load_strictly(network, tensors, kind, str(file))
     part = out.with_name(f".{out.name}.part")  # no folder of that name is ever half written
+    save_published(network, config, part)
     try:
-        part.mkdir(parents=True, exist_ok=True)
-        save_file(network.state_dict(), part / WEIGHTS)
-        (part / CONFIG).write_text(json.dumps(to_mapping(config), indent=2) + "\n", encoding="utf-8")
         part.rename(out)
-    except (OSError, SafetensorError) as error:
-        raise ValueError(f"{out} cannot be written: {' '.join(str(error).split())}") from None
+    except OSError as error:
+        raise ValueError(f"{out} cannot be written: {error.strerror or error}") from None
     return config
+
+
+def save_published(network: torch.nn.Module, config: PublishedConfig, folder: Path) -> None:
+    """Write the weights and what is known about them; each file appears whole or not at all."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    make_folder(folder)
+    draft = folder / f".{WEIGHTS}.draft"
+    try:
+        save_file(network.state_dict(), draft)
+        draft.replace(folder / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{folder / WEIGHTS} cannot be written: {' '.join(str(error).split())}") from None
+    write_json(folder / CONFIG, to_mapping(config))
 
 
 def load_published(folder: Path) -> tuple[ViNT | NoMaD, PublishedConfig]:

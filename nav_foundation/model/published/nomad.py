@@ -80,6 +80,13 @@ class NoMaD(nn.Module):
         return waypoints_of(x).reshape(len(condition), count, HORIZON, ACTION)
 
 
+def actions_of(waypoints: Tensor) -> Tensor:
+    """The inverse of `waypoints_of`, as far as the net's range goes."""
+    least, most = (torch.tensor(bound, device=waypoints.device) for bound in (LEAST, MOST))
+    legs = waypoints.diff(dim=-2, prepend=torch.zeros_like(waypoints[..., :1, :]))
+    return ((legs - least) / (most - least) * 2 - 1).clamp(-1, 1)
+
+
 def waypoints_of(actions: Tensor) -> Tensor:
     """Waypoints [..., H, 2] in steps of actions [..., H, 2] in -1..1."""
     least, most = (torch.tensor(bound, device=actions.device) for bound in (LEAST, MOST))
