@@ -42,10 +42,11 @@ def measure(parts: Mapping[str, Callable[[], list[Row]]], title: str, conditions
             rows.append(row)
             print(f"{row.what:35s} {row.value:10,.4g} {row.unit:9s} target {row.target:9s} ({row.detail})", flush=True)
     if not options.no_save:
-        _save(options.results, title, conditions, rows)
+        append(options.results, title, conditions, rows)
 
 
-def _save(path: Path, title: str, conditions: str, rows: Sequence[Row]) -> None:
+def append(path: Path, title: str, conditions: str, rows: Sequence[Row]) -> None:
+    """Add a table to the results, with all that is needed to measure it again."""
     command = " ".join([f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
     day = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     lines = [

@@ -72,6 +72,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _drive_both(options: argparse.Namespace, before: Path, after: Path) -> tuple[str, Any]:
+    from sim_envs.evaluation.before_after import drive_both  # loads simulators
+
+    return drive_both(options, before, after)
+
+
 def _parser() -> _Parser:
     from nav_foundation.data.commands import add_data
     from nav_foundation.model.commands import add_import_checkpoint
@@ -94,7 +100,7 @@ def _parser() -> _Parser:
     _add_robots(verbs)
     add_collect(verbs, _verb)
     add_train(verbs, _verb)
-    add_finetune(verbs, _verb)
+    add_finetune(verbs, _verb, _drive_both)
     add_dagger(verbs, _verb, collector)
     add_predict(verbs, _verb)
     add_import_checkpoint(verbs, _verb)
@@ -125,8 +131,10 @@ def _add_eval(verbs: Any) -> None:
 
 With --json (or --report) each episode is kept in a .jsonl file as it ends. A run that was stopped goes on when the same
 command is given again.""")
-    parser.add_argument("--policy", metavar="NAME", help="oracle (default), random, bearing, or a folder made by "
-                        "import-checkpoint")
+    parser.add_argument("--policy", metavar="NAME", help="oracle (default), random, bearing, a model that comes along, "
+                        "or the folder of one that was trained or imported")
+    parser.add_argument("--mask-goal", action="store_true", default=None, help="drive without the goal, and be told "
+                        "only when it is there: what the goal is worth")
     _add_episode_options(parser)
     parser.add_argument("--noise", choices=("on", "off"), metavar="on|off",
                         help="camera, actuation and odometry noise (default off)")

@@ -26,6 +26,7 @@ from nav_foundation.types import (
     RouteGoal,
 )
 from policies.learned import LearnedPolicy, by_merit
+from policies.masked import GoalMasked
 from sim_envs.evaluation.evaluate import evaluate
 from sim_envs.evaluation.settings import EvaluationSettings
 
@@ -126,3 +127,14 @@ def test_a_checkpoint_is_evaluated_by_its_folder(model: NavigationModel, tmp_pat
         str(tmp_path / "net"), task="image-goal", scenes="house:3", distance=near, episodes=1)
     records = evaluate(settings, 1, tmp_path / "r.jsonl", progress=False)
     assert (tmp_path / "r.jsonl").read_text().count("\n") == 2 and records is not None
+
+
+def test_with_its_goal_masked_it_explores_and_is_told_where_it_is(model: NavigationModel) -> None:
+    goal, frame = PointGoal(2.0, 1.0), seen(3)
+    masked = GoalMasked(LearnedPolicy(model), LearnedPolicy(model))
+    alone, asked = LearnedPolicy(model), LearnedPolicy(model)
+    for policy, told in ((masked, goal), (alone, Explore()), (asked, goal)):
+        policy.reset(ROBOT, told, seed=4)
+    plan, free, knowing = masked.plan(frame, goal), alone.plan(frame, Explore()), asked.plan(frame, goal)
+    np.testing.assert_array_equal(plan.waypoints, free.waypoints)
+    assert (plan.arrival, plan.distance) == (knowing.arrival, knowing.distance) != (free.arrival, free.distance)

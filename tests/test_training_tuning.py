@@ -142,9 +142,11 @@ def test_the_verb_tells_before_and_after(
 ) -> None:
     table = tmp_path / "table.json"
     assert main(["finetune", "--from", str(network), "--data", str(drives), "--steps", "2", "--workers", "0", "--out",
-                 str(tmp_path / "out"), "--json", str(table)]) == 0
+                 str(tmp_path / "out"), "--json", str(table), "--robot", "go2", "--task", "point-goal",
+                 "--scenes", "house:3", "--episodes", "1"]) == 0
     said, told_to = capsys.readouterr().out, json.loads(table.read_text())
-    assert "waypoints (m)" in said and "2 of 2 steps" in said
+    assert "waypoints (m)" in said and "2 of 2 steps" in said and "point-goal" in said
+    assert 0.0 <= told_to["driven"][0]["before"]["low"] <= told_to["driven"][0]["before"]["high"] <= 1.0
     assert told_to["before"]["all"]["pairs"] == told_to["after"]["all"]["pairs"] > 0
     assert from_pretrained(tmp_path / "out" / "model").config == preset("tiny")
 

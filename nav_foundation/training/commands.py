@@ -63,14 +63,18 @@ def _train(options: argparse.Namespace) -> None:
     print(f"{done.folder}: {done.steps} of {settings.steps} steps, {done.pairs_per_second:.0f} pairs/s; {parts}")
 
 
-def add_finetune(verbs: Any, verb: Verb) -> None:
-    parser = verb(verbs, "finetune", _finetune, "make a network fit a robot, from that robot's own drives", """\
+def add_finetune(verbs: Any, verb: Verb, drive: Callable[..., Any]) -> None:
+    """`drive(options, before, after)` lets both networks drive in simulation: (what to print, what to write down)."""
+    parser = verb(verbs, "finetune", lambda options: _finetune(options, drive),
+                  "make a network fit a robot, from that robot's own drives", """\
   nav-foundation data import rosbag drives/*.bag --robot my_robot.yaml --out my_drives
   nav-foundation finetune --from nano --data my_drives --out my_model
   nav-foundation finetune --from nano --data my_drives --tune lora --steps 400 --out my_model
   nav-foundation finetune --from nano --data warehouse --tune adapter:words --out my_model
+  nav-foundation finetune --from nano --data my_drives --robot rover-fisheye --scenes city --out my_model
 
 The last eighth of the drives is not learnt from: a table says what the network knew of it before, and what after.
+With --robot both drive in simulation as well.
 What --tune leaves out stays as it is, to the bit.""")
     add = parser.add_argument
     add("--from", dest="begin_with", type=named, required=True, metavar="DIR", help="the network to begin with")
@@ -85,9 +89,15 @@ What --tune leaves out stays as it is, to the bit.""")
     add("--workers", type=int, default=1, metavar="W", help="processes that prepare clips (default 1)")
     add("--seed", type=int, default=0, metavar="S", help="of samples and noise (default 0)")
     add("--json", type=Path, metavar="FILE", help="write the table here as well")
+    add("--robot", metavar="NAME", help="let this simulated robot drive with the network before and the one after, "
+        "and say how often each arrives")
+    add("--task", default="point-goal,image-goal", metavar="LIST", help="of these drives (default "
+        "point-goal,image-goal)")
+    add("--scenes", default="houses", metavar="WHERE", help="of these drives: houses or city (default houses)")
+    add("--episodes", type=int, default=40, metavar="N", help="of each task (default 40)")
 
 
-def _finetune(options: argparse.Namespace) -> None:
+def _finetune(options: argparse.Namespace, drive: Callable[..., Any]) -> None:
     from nav_foundation.files import write_json
     from nav_foundation.training.finetune import finetune, tune_settings
 
@@ -97,8 +107,14 @@ def _finetune(options: argparse.Namespace) -> None:
     tuned = finetune(settings, options.begin_with, options.out, resume=options.resume, minutes=options.minutes)
     print(_table(tuned.before, tuned.after))
     print(f"\n{tuned.trained.folder}: {tuned.trained.steps} of {settings.steps} steps on {', '.join(settings.data)}")
+    driven: Any = None
+    if options.robot is not None:
+        text, driven = drive(options, options.begin_with, tuned.trained.folder)
+        print(f"\n{text}")
     if options.json is not None:
-        write_json(options.json, {"before": tuned.before, "after": tuned.after, "steps": tuned.trained.steps})
+        write_json(options.json, {
+            "before": tuned.before, "after": tuned.after, "steps": tuned.trained.steps, "driven": driven,
+        })
 
 
 def add_dagger(verbs: Any, verb: Verb, collector: Callable[..., Any]) -> None:

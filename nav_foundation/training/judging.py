@@ -80,13 +80,18 @@ def _scores(answers: _Answers, chosen: np.ndarray) -> Scores:
     off = np.abs(said - true)
     return Scores(
         int(chosen.sum()), _mean(answers.waypoints[drives]), _mean(off), rank_correlation(said, true),
-        _mean(off <= _DEVIATIONS * answers.doubt[measured]),
+        within(said, answers.doubt[measured], true),
         average_precision(answers.arrival[judged], answers.arrived[judged] > 0.5),
     )
 
 
 def _mean(values: np.ndarray) -> float:
     return float(np.mean(values)) if len(values) else math.nan
+
+
+def within(said: np.ndarray, doubt: np.ndarray, true: np.ndarray) -> float:
+    """Share of values within the interval that is stated to hold STATED of them."""
+    return _mean(np.abs(said - true) <= _DEVIATIONS * doubt)
 
 
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:

@@ -22,6 +22,7 @@ from nav_foundation.robot import RobotSpec, load_robot
 from policies.agent import Agent
 from policies.baselines import BearingPolicy, RandomWalkPolicy
 from policies.load import load_policy
+from policies.masked import GoalMasked
 from policies.policy import Policy
 from sim_envs.embedded import EmbeddedSimulator
 from sim_envs.evaluation.results import Existing, Journal, Record
@@ -105,7 +106,10 @@ class EpisodeRunner:
         settings = source.settings
         world_settings = WorldSettings(noise=settings.noise, people=settings.people)
         self.world = World(simulator or EmbeddedSimulator(), source.robot, world_settings)
-        self.agent = Agent(build_policy(settings.policy, self.world), source.robot)
+        policy = build_policy(settings.policy, self.world)
+        if settings.mask_goal:
+            policy = GoalMasked(build_policy(settings.policy, self.world), policy)
+        self.agent = Agent(policy, source.robot)
 
     def episode(self, index: int) -> Episode:
         return self.source.episode(index, self.scenes[index], self.world.simulator)

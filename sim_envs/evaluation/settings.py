@@ -33,6 +33,7 @@ class EvaluationSettings:
     distance: tuple[float, float] | None = None  # m, shortest way from start to goal; None = the task's own
     scenes: str = "houses"  # houses | city | one scene (house:SEED, city:SEED?size=METRES) | a mesh file
     robot: str = "turtlebot"  # a shipped robot or the path of a YAML file
+    mask_goal: bool = False  # the policy drives without its goal and is only told when it is there
     noise: bool = False  # camera effects, actuation noise and odometry drift
     people: int = 0  # moving about in every scene
     split: Literal["train", "val", "test"] = "test"
