@@ -148,12 +148,13 @@ def test_command_line_examples_run(block: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_recipe_of_the_training_page_runs(tmp_path: Path) -> None:
     """All stages in turn, each as small as it goes, with the network that is for tests."""
-    first, torchrun, tuning = blocks("bash", "docs/training.md")
-    for command in [*first.splitlines(), *tuning.replace("runs/my_drives", "runs/houses").splitlines()]:
+    first, torchrun, peers, tuning = blocks("bash", "docs/training.md")
+    for command in [*first.splitlines(), *(peers + tuning).replace("runs/my_drives", "runs/houses").splitlines()]:
         small = re.sub(r"--steps \d+", "--steps 2", re.sub(r"--rounds \d+", "--rounds 1", command))
         small = re.sub(r"--episodes \d+", "--episodes 2", small).replace("round3", "round1")
         verb = small.split()[1]
-        more = {"train": " --model tiny --batch 2 --workers 0", "dagger": " --steps 2 --batch 2 --workers 1",
+        model = "" if "--model" in small else " --model tiny"
+        more = {"train": f"{model} --batch 2 --workers 0", "dagger": " --steps 2 --batch 2 --workers 1",
                 "finetune": " --steps 2 --workers 0"}
         run(small + more.get(verb, " --workers 1"), tmp_path)
         out = re.search(r"--out (\S+)", small)
