@@ -13,7 +13,7 @@ from torch import Tensor
 from nav_foundation.geometry import between, shift_waypoints, wrap_angle
 from nav_foundation.model.encoder import Frames
 from nav_foundation.model.goals import GoalTokens, as_bytes
-from nav_foundation.model.network import Decision, History, NavigationModel, Readouts, body_of
+from nav_foundation.model.network import Decision, History, NavigationModel, Readouts, body_of, was_elsewhere
 from nav_foundation.model.units import to_metres
 from nav_foundation.preprocessing import Preprocessor, normalise
 from nav_foundation.robot import RobotSpec
@@ -34,10 +34,13 @@ from nav_foundation.types import (
 from policies.policy import Tour
 
 SAMPLES = 8  # plans that the flow proposes
+ARRIVED = 0.5  # chance of having arrived from which on it may stand
 UNREACHABLE = 0.8  # chance from which on a distance is told as infinite
 _NANOSECONDS = 1e9
 _LOYALTY = 0.5  # how much nearness to the last plan counts against nearness to the other ones
-_CAUTION = 0.5  # m that touching something counts as
+_CAUTION = 1.0  # m that touching something counts as
+_IDLE = 0.25  # m that a plan should move at least; to stand counts as 1 m
+_TURN_RATE = 0.9  # rad/s on the spot
 _RADIAN = 0.3  # m that a radian of yaw counts in comparing plans
 
 
@@ -96,8 +99,10 @@ class LearnedPolicy:
             past = min(self._past, key=lambda p: abs(p.stamp_ns - wanted), default=None)
             if past is None or abs(past.stamp_ns - wanted) / _NANOSECONDS > tolerance:
                 continue
-            history.tokens[0, k], history.seen[0, k] = past.summary, True
-            history.motion[0, k] = torch.tensor(self._motion(observation, past))
+            motion = self._motion(observation, past)
+            if observation.odometry is None or was_elsewhere(np.array([motion]), self._robot.step)[0]:
+                history.tokens[0, k], history.seen[0, k] = past.summary, True
+                history.motion[0, k] = torch.tensor(motion)
         return history
 
     def _motion(self, observation: Observation, past: _Past) -> list[float]:
@@ -146,8 +151,11 @@ class LearnedPolicy:
         told = readouts.plan[0].expand(self._samples, -1)
         sampled = self.model.sample(told, self._noise)
         touching = self.model.heads.touching(told, sampled).sigmoid().double().numpy()
-        plans = to_metres(sampled.numpy(), step)
-        order = by_merit(plans, touching, self._expected())
+        plans, may_stand = to_metres(sampled.numpy(), step), float(decision.arrival) >= ARRIVED
+        if not may_stand and ((touching > 0.5) | (_extent(plans) < _IDLE)).all():  # it got into a corner
+            turns = spot_turns(self._robot, sampled.shape[1])
+            return [turns[by_merit(turns, np.zeros(2), self._expected())[0]], *plans], 0.0
+        order = by_merit(plans, touching, self._expected(), may_stand=may_stand)
         return [plans[k] for k in order], float(touching[order[0]])
 
     def _expected(self) -> np.ndarray | None:
@@ -162,16 +170,33 @@ class LearnedPolicy:
         return shift_waypoints(left, then, now)
 
 
-def by_merit(plans: np.ndarray, touching: np.ndarray, last: np.ndarray | None) -> list[int]:
+def by_merit(
+    plans: np.ndarray, touching: np.ndarray, last: np.ndarray | None, *, may_stand: bool = False
+) -> list[int]:
     """Numbers of plans [N, H, 3], the one to drive first: free, in the midst of the others, and near the `last` one.
 
     Of two ways about as likely the one that was begun is kept, but a plan that most others speak against is left.
-    `touching` [N] is the chance of each to touch something.
+    `touching` [N] is the chance of each to touch something. To stand is no way on: nothing would change any more.
     """
     cost = np.array([_apart(plan, plans).mean() for plan in plans]) + _CAUTION * touching
     if last is not None:
         cost += _LOYALTY * _apart(last, plans)
+    if not may_stand:
+        cost += np.maximum(0.0, 1.0 - _extent(plans) / _IDLE)
     return [int(k) for k in np.argsort(cost, kind="stable")]
+
+
+def spot_turns(robot: RobotSpec, horizon: int) -> np.ndarray:
+    """[2, H, 3] to the left and to the right: what a robot can do that has driven into a corner."""
+    turns = np.zeros((2, horizon, 3))
+    rate = min(_TURN_RATE, robot.max_angular_speed) / robot.frame_rate
+    turns[:, :, 2] = np.array([[rate], [-rate]]) * np.arange(1, horizon + 1)
+    return turns
+
+
+def _extent(plans: np.ndarray) -> np.ndarray:
+    """[N] m from here to the ends of plans [N, H, 3]."""
+    return np.asarray(np.linalg.norm(plans[:, -1, :2], axis=1) + _RADIAN * np.abs(plans[:, -1, 2]))
 
 
 def _apart(plan: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,8 @@ def test_two_ways_are_not_both_half_taken() -> None:
     left, right = np.zeros((8, 3)), np.zeros((8, 3))
     left[:, 2], right[:, 2] = np.linspace(0.2, 1.6, 8), np.linspace(-0.2, -1.6, 8)  # turns on the spot
     stay, free = np.zeros((8, 3)), np.zeros(8)
+    assert by_merit(np.stack([stay] * 7 + [left]), free, stay)[0] == 7  # to stand is no way on ...
+    assert by_merit(np.stack([stay] * 7 + [left]), free, stay, may_stand=True)[0] < 7  # ... unless it has arrived
     assert by_merit(np.stack([left, right] * 4), free, left)[0] % 2 == 0
     assert by_merit(np.stack([left, right] * 4), free, right)[0] % 2 == 1
     assert by_merit(np.stack([stay, *[left] * 7]), free, stay)[0] > 0  # nearly all would go
@@ -127,6 +130,31 @@ def test_a_checkpoint_is_evaluated_by_its_folder(model: NavigationModel, tmp_pat
         str(tmp_path / "net"), task="image-goal", scenes="house:3", distance=near, episodes=1)
     records = evaluate(settings, 1, tmp_path / "r.jsonl", progress=False)
     assert (tmp_path / "r.jsonl").read_text().count("\n") == 2 and records is not None
+
+
+def test_in_a_corner_it_turns_on_the_spot(model: NavigationModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = LearnedPolicy(model)
+    policy.reset(ROBOT, Explore(), seed=0)
+    ahead = torch.zeros(8, 8, 4)
+    ahead[..., 0] = ahead[..., 2] = 1.0  # straight on, at cruise speed
+    monkeypatch.setattr(model, "sample", lambda told, noise: ahead)
+    for chance, turns in ((-3.0, False), (3.0, True)):
+        monkeypatch.setattr(model.heads, "touching", lambda plan, ways, c=chance: torch.full(ways.shape[:-2], c))
+        plan = policy.plan(seen(1), Explore())
+        assert (abs(plan.waypoints[-1, 2]) > 1.0 and not plan.waypoints[:, :2].any()) == turns
+        assert plan.collision == pytest.approx(0.0 if turns else 0.0474, abs=1e-3)
+
+
+def test_what_was_seen_from_here_is_no_past(model: NavigationModel) -> None:
+    """Else what once stood would learn from standing that it is to stand."""
+    standing, moving = LearnedPolicy(model), LearnedPolicy(model)
+    frames = [dataclasses.replace(seen(k), odometry=Pose2(0.0, 0.0, 0.0)) for k in range(1, 9)]
+    standing.reset(ROBOT, GOALS[0], 0)
+    alone = LearnedPolicy(model)
+    alone.reset(ROBOT, GOALS[0], 0)
+    last = [standing.plan(frame, GOALS[0]) for frame in frames][-1]
+    assert last.distance == alone.plan(frames[-1], GOALS[0]).distance
+    assert drive(moving, GOALS[0], 9)[-1].distance != last.distance
 
 
 def test_with_its_goal_masked_it_explores_and_is_told_where_it_is(model: NavigationModel) -> None:

@@ -137,6 +137,15 @@ class NavigationModel(nn.Module):
         )
 
 
+def was_elsewhere(motion: np.ndarray, step: float) -> np.ndarray:
+    """[P] bool: whether past frames, by their motion [P, 5], were taken anywhere but here.
+
+    Others tell nothing but that the robot stands, and what stood once would learn to stand for good.
+    """
+    away, turn = step * np.hypot(motion[:, 0], motion[:, 1]), np.arctan2(motion[:, 2], motion[:, 3])
+    return np.asarray((away > 0.03) | (np.abs(turn) > 0.05))
+
+
 def body_of(robot: RobotSpec) -> list[float]:
     """BODY numbers that tell the network whose eyes it has and how it moves, each about 1 in size."""
     camera, per_frame = robot.camera, 1.0 / robot.frame_rate

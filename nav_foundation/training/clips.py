@@ -14,7 +14,7 @@ import numpy as np
 
 from nav_foundation.data.dataset import EpisodeDataset
 from nav_foundation.model.config import ModelConfig
-from nav_foundation.model.network import body_of
+from nav_foundation.model.network import body_of, was_elsewhere
 from nav_foundation.model.units import to_metres, to_network
 from nav_foundation.robot import RobotSpec
 from nav_foundation.training.clearance import NEAR, in_view, obstacles, random_plans, touches
@@ -65,15 +65,14 @@ class ClipMaker:
         on_drive = [(frame, 0), *((goal, first + k) for k, goal in enumerate(ahead))]
         # The nearest goal looks much like the frame itself, the farthest has no others ahead.
         stands = [on_drive[k] for k in (0, *range(2, 2 + rules.stands))]
-        if rng.random() < rules.forgotten:
-            seen = np.zeros_like(seen)
+        motion = np.zeros((len(stands), len(past), 5), np.float32)
+        motion[0] = drive.motion(frame, past)
+        seen &= was_elsewhere(motion[0], drive.robot.step) & (rng.random() >= rules.forgotten)
         pairs = tuple(
             pairs_of(drive, stand[0], [goal for goal in on_drive if goal[1] not in (stand[1], 0)] + on_drive[:k > 0],
                      first + len(ahead) if own is not None else None, rules, rng)
             for k, stand in enumerate(stands)
         )
-        motion = np.zeros((len(stands), len(past), 5), np.float32)
-        motion[0] = drive.motion(frame, past)
         depths = {p: d for number, p in on_drive if (d := self._dataset.depth(episode, number)) is not None}
         shown, found = _sights(drive, depths, {picture: number for number, picture in on_drive}, stands, pairs)
         far = np.full((len(pictures), drive.sight.cells), np.nan, np.float32)
