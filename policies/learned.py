@@ -151,7 +151,8 @@ class LearnedPolicy:
         told = readouts.plan[0].expand(self._samples, -1)
         sampled = self.model.sample(told, self._noise)
         touching = self.model.heads.touching(told, sampled).sigmoid().double().numpy()
-        plans, may_stand = to_metres(sampled.numpy(), step), float(decision.arrival) >= ARRIVED
+        plans = to_metres(sampled.numpy(), step)
+        may_stand = float(decision.arrival) >= ARRIVED and not isinstance(self._goal, Explore)
         if not may_stand and ((touching > 0.5) | (_extent(plans) < _IDLE)).all():  # it got into a corner
             turns = spot_turns(self._robot, sampled.shape[1])
             return [turns[by_merit(turns, np.zeros(2), self._expected())[0]], *plans], 0.0
