@@ -110,6 +110,21 @@ class PointGoal:
 
 
 @dataclass(frozen=True)
+class FarGoal:
+    """Go near a place that is known roughly, as a satellite receiver tells it: a point of the odometry frame."""
+
+    x: float
+    y: float
+    spread: float  # m, standard deviation of each of both
+    radius: float = 5.0
+
+    def __post_init__(self) -> None:
+        _require_finite("FarGoal", x=self.x, y=self.y, spread=self.spread)
+        _require(self.spread >= 0, f"FarGoal.spread is {self.spread}: give metres, 0 or more")
+        _require_radius(self, self.radius)
+
+
+@dataclass(frozen=True)
 class PoseGoal:
     """Go to a point of the odometry frame and face `yaw`."""
 
@@ -184,7 +199,7 @@ class Explore:
         _require_radius(self, self.radius)
 
 
-Goal = ImageGoal | PointGoal | PoseGoal | InstructionGoal | ObjectGoal | RouteGoal | NodeGoal | Explore
+Goal = ImageGoal | PointGoal | FarGoal | PoseGoal | InstructionGoal | ObjectGoal | RouteGoal | NodeGoal | Explore
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from nav_foundation.robot import RobotSpec
 from nav_foundation.types import (
     ROUTE_COMMANDS,
     Explore,
+    FarGoal,
     Goal,
     ImageGoal,
     InstructionGoal,
@@ -129,16 +130,18 @@ class LearnedPolicy:
             return adapters.route(torch.tensor([ROUTE_COMMANDS.index(goal.command)]))
         if isinstance(goal, Explore):
             return adapters.none(1)
-        if isinstance(goal, (PointGoal, PoseGoal)):
+        if isinstance(goal, (PointGoal, PoseGoal, FarGoal)):
             return None
         raise ValueError(f"this network cannot be given a {type(goal).__name__}: plan to it on a map")
 
     def _place_tokens(self, observation: Observation, goal: Goal) -> GoalTokens:
-        assert isinstance(goal, (PointGoal, PoseGoal))
+        assert isinstance(goal, (PointGoal, PoseGoal, FarGoal))
         if observation.odometry is None:
             raise ValueError("a place can only be driven to with odometry: give Observation.odometry")
         has_yaw = isinstance(goal, PoseGoal)
         there = between(observation.odometry, Pose2(goal.x, goal.y, goal.yaw if isinstance(goal, PoseGoal) else 0.0))
+        if isinstance(goal, FarGoal):
+            return self.model.goals.far(torch.tensor([[there.x, there.y]]).float(), torch.tensor([goal.spread]))
         return self.model.goals.place(torch.tensor([[there.x, there.y, there.yaw]]).float(), torch.tensor([has_yaw]))
 
     # --- plans --------------------------------------------------------------------------------------------------

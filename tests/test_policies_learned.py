@@ -15,6 +15,7 @@ from nav_foundation.model.network import NavigationModel
 from nav_foundation.robot import load_robot
 from nav_foundation.types import (
     Explore,
+    FarGoal,
     Goal,
     ImageGoal,
     InstructionGoal,
@@ -34,7 +35,8 @@ from sim_envs.evaluation.settings import EvaluationSettings
 ROBOT = load_robot("turtlebot")
 PICTURES = np.random.default_rng(0).integers(0, 256, (40, ROBOT.camera.height, ROBOT.camera.width, 3), dtype=np.uint8)
 GOALS = [
-    ImageGoal(PICTURES[0]), PointGoal(2.0, 1.0), PoseGoal(2.0, 1.0, 0.5), InstructionGoal("go to the sofa"),
+    ImageGoal(PICTURES[0]), PointGoal(2.0, 1.0), FarGoal(30.0, -8.0, spread=2.0),
+    PoseGoal(2.0, 1.0, 0.5), InstructionGoal("go to the sofa"),
     ObjectGoal("chair"), RouteGoal("left"), Explore(),
 ]
 

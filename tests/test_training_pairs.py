@@ -133,6 +133,19 @@ def test_waiting_for_someone_is_learnt_little(tmp_path: Path) -> None:
         assert pairs.drives[np.flatnonzero(pairs.kind == KINDS.index("words"))] == pytest.approx(weight)
 
 
+def test_far_places_are_told_with_an_error_and_reached_from_afar(tmp_path: Path) -> None:
+    rules = dataclasses.replace(RULES, far=400)
+    pairs = maker(tmp_path, corner_drive(True), rules=rules)(0, 0, np.random.default_rng(0)).pairs[0]
+    told_far = np.flatnonzero(pairs.kind == KINDS.index("far"))
+    end = [k for k in told_far if pairs.distance[k] > 3.89]  # the end of the drive, where most of them lie
+    assert len(told_far) == 400 and len(end) > 300
+    off = (pairs.place[end, :2] - (1.9, 2.0)) / pairs.spread[end, None]
+    assert abs(off.mean()) < 0.1 and off.std() == pytest.approx(1.0, abs=0.1)
+    assert pairs.spread[told_far].min() >= 0.5 and pairs.spread[told_far].max() <= 3.0
+    assert (pairs.arrived[told_far] == 1).all()  # all of the drive lies within five metres
+    assert (maker(tmp_path / "none", corner_drive(True))(0, 0, np.random.default_rng(0)).pairs[0].spread == 0).all()
+
+
 def test_route_commands_name_the_turn_ahead(tmp_path: Path) -> None:
     make = maker(tmp_path, corner_drive(False))
     clip = make(0, 2, np.random.default_rng(0))

@@ -59,6 +59,7 @@ def changed(network: Path, drives: Path, out: Path, tune: str) -> set[str]:
     [
         ("heads", ("heads.", "norm.")),
         ("adapter:point", ("goals.point.",)),
+        ("adapter:far", ("goals.far_place.",)),
         ("adapter:image", ("goals.image_adapter.",)),
         ("lora", ("heads.", "prefix.", "decoder.")),
     ],

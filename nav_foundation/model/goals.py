@@ -11,7 +11,8 @@ from nav_foundation.model.attention import MLP, Attention, Block
 from nav_foundation.model.config import ModelConfig
 from nav_foundation.types import ROUTE_COMMANDS
 
-KINDS = ("none", "image", "point", "words", "object", "route")
+KINDS = ("none", "image", "point", "words", "object", "route", "far")
+_TOGETHER = 6  # kinds that are trained together; those that came later were trained with all the rest frozen
 _BYTES = 256
 
 
@@ -26,12 +27,13 @@ class GoalAdapters(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         width = config.width
-        self.kind = nn.Embedding(len(KINDS), width)
+        self.kind = nn.Embedding(_TOGETHER, width)
         self.image_adapter = nn.Linear(width, width)
         nn.init.eye_(self.image_adapter.weight)  # begins as what the encoder sees
         self.point = MLP(6, width, width)
         self.route_command = nn.Embedding(len(ROUTE_COMMANDS), width)
         self.text = TextEncoder(config)
+        self.far_place = MLP(4, width, width)
 
     def none(self, count: int) -> GoalTokens:
         """No goal at all: explore."""
@@ -43,13 +45,13 @@ class GoalAdapters(nn.Module):
 
     def place(self, poses: Tensor, has_yaw: Tensor) -> GoalTokens:
         """Points or poses [N, 3] (x, y in m, yaw in rad) in the robot's frame; `has_yaw` [N] bool."""
-        away = poses[:, :2].norm(dim=1)
-        bearing = torch.atan2(poses[:, 1], poses[:, 0])
-        known = has_yaw.to(poses.dtype)
-        yaw = poses[:, 2]
-        features = torch.stack([torch.log1p(away), bearing.sin(), bearing.cos(), yaw.sin() * known, yaw.cos() * known,
-                                known], dim=1)
+        known, yaw = has_yaw.to(poses.dtype), poses[:, 2]
+        features = torch.stack([*_polar(poses), yaw.sin() * known, yaw.cos() * known, known], dim=1)
         return self._all(self.point(features)[:, None] + self._kind("point"))
+
+    def far(self, places: Tensor, spread: Tensor) -> GoalTokens:
+        """Places [N, 2] m in the robot's frame that are known to `spread` [N] m."""
+        return self._all(self.far_place(torch.stack([*_polar(places), spread.log1p()], dim=1))[:, None])
 
     def words(self, text: Tensor, seen: Tensor, is_object: Tensor) -> GoalTokens:
         """UTF-8 bytes [N, L] int64 and which of them count [N, L] bool; `is_object` [N] tells categories apart."""
@@ -65,6 +67,12 @@ class GoalAdapters(nn.Module):
 
     def _all(self, tokens: Tensor) -> GoalTokens:
         return GoalTokens(tokens, torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device))
+
+
+def _polar(places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Log of 1 + range, sine and cosine of the bearing, of places [N, 2 or more] m."""
+    bearing = torch.atan2(places[:, 1], places[:, 0])
+    return places[:, :2].norm(dim=1).log1p(), bearing.sin(), bearing.cos()
 
 
 class TextEncoder(nn.Module):

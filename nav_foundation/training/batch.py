@@ -17,8 +17,8 @@ from nav_foundation.training.clips import Clip
 from nav_foundation.training.sight import HIDDEN, UNKNOWN
 
 _COLUMNS = (
-    "kind", "picture", "place", "has_yaw", "located", "route", "waypoints", "drives", "distance", "measured", "arrived",
-    "judged",
+    "kind", "picture", "place", "has_yaw", "spread", "located", "route", "waypoints", "drives", "distance", "measured",
+    "arrived", "judged",
 )
 _WORDS = (KINDS.index("words"), KINDS.index("object"))
 
@@ -38,6 +38,7 @@ class Batch:
     picture: Tensor  # [B, Q] number of a picture, where the goal is one
     place: Tensor  # [B, Q, 3]
     has_yaw: Tensor  # [B, Q] bool
+    spread: Tensor  # [B, Q] m of error
     located: Tensor  # [B, Q] weights of the places of pictures
     shown: Tensor  # [B, Q, K, 2] where (cells: column, row) the current picture shows what the goal's tokens show
     found: Tensor  # [B, Q, K] int8 of sight.py: whether it does

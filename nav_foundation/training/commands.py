@@ -81,7 +81,7 @@ What --tune leaves out stays as it is, to the bit.""")
     add("--data", nargs="+", required=True, metavar="DIR", help="datasets; their drives must tell their robots")
     add("--validation", nargs="+", default=[], metavar="DIR", help="judge by these instead of holding drives back")
     add("--tune", default="all", metavar="WHAT", help="all (default), heads, lora, or adapter:KIND with KIND image, "
-        "point, words, object or route")
+        "point, words, object, route or far")
     add("--out", type=Path, required=True, metavar="DIR", help="where all of it goes; model/ is the network")
     add("--resume", action="store_true", help="go on with what --out holds")
     add("--steps", type=int, default=800, metavar="N", help="in all (default 800)")

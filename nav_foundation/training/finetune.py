@@ -9,6 +9,7 @@ from pathlib import Path
 from nav_foundation.model.checkpoint import from_pretrained
 from nav_foundation.training.judging import Scores, judge
 from nav_foundation.training.ours import Ours
+from nav_foundation.training.pairs import ClipRules
 from nav_foundation.training.samples import loader
 from nav_foundation.training.settings import TrainSettings
 from nav_foundation.training.train import Trained, held_samples, train
@@ -26,6 +27,7 @@ def tune_settings(
         data, tune=tune, steps=steps, rate=RATES.get(tune, RATES["heads"]), warmup=max(1, steps // 20), average=0.99,
         seed=seed, workers=workers, validation=validation, hold=not validation,
         validate_every=max(1, steps // 4), save_every=max(1, steps // 8),
+        rules=ClipRules(far=3) if tune == "adapter:far" else ClipRules(),
     )
 
 

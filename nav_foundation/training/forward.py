@@ -75,9 +75,11 @@ def goal_tokens(model: NavigationModel, batch: Batch, frame_tokens: Tensor) -> G
 
     adapters = model.goals
     image, point, words, route, none = of("image"), of("point"), of("words", "object"), of("route"), of("none")
+    far = of("far")
     put(none, adapters.none(len(none)))
     put(image, adapters.image(frame_tokens[batch.picture.flatten()[image]]))
     put(point, adapters.place(batch.place.flatten(0, 1)[point], batch.has_yaw.flatten()[point]))
+    put(far, adapters.far(batch.place.flatten(0, 1)[far], batch.spread.flatten()[far]))
     put(route, adapters.route(batch.route.flatten()[route]))
     if len(words):
         put(words, adapters.words(batch.text, batch.text_seen, kind[words] == KINDS.index("object")))

@@ -17,6 +17,7 @@ from nav_foundation.types import ROUTE_COMMANDS, Pose2
 FACING = math.radians(60)  # rad within which a goal picture counts as reached
 IMAGE_RADIUS, PLACE_RADIUS = 1.0, 0.5  # m of success
 ROUTE_AHEAD = 3.0  # m of the drive over which its turn names a route command
+FAR, SPREAD, FAR_RADIUS = (3.0, 60.0), (0.5, 3.0), 5.0  # m along the drive, m of error, m of success
 TURNS = ((math.radians(130), "back"), (math.radians(35), "turn"))  # rad, at least
 TOUR_IN_VIEW = 5.0  # m; a tour's goal farther away cannot be known from pictures alone
 
@@ -30,6 +31,7 @@ class ClipRules:
     farthest: float = 12.0  # m
     soon: float = 0.4  # share of goals drawn by time instead, so that turns on the spot are among them ...
     seconds: float = 15.0  # up to so much later
+    far: int = 0  # places told with some metres of error
     behind: float = 0.1  # share of goals that the drive has passed: the way is not known, the distance is
     forgotten: float = 0.5  # share of clips whose past is left out: the expert's last turn tells its next too well
     corrections: float = 4.0  # weight of what the expert says where a policy drove: few goals there have answers
@@ -46,6 +48,7 @@ class Pair:
     place: tuple[float, float, float] = (0.0, 0.0, 0.0)  # x, y (m), yaw in the robot's frame: told, or of the picture
     located: bool = False  # where the picture was taken is to be learnt
     has_yaw: bool = False
+    spread: float = 0.0  # m of error of a far place
     words: str = ""
     route: int = 0
     waypoints: np.ndarray | None = None  # [H, 3] m, rad in the robot's frame
@@ -61,6 +64,7 @@ class Pairs:
     picture: np.ndarray  # [Q] int64
     place: np.ndarray  # [Q, 3] float32
     has_yaw: np.ndarray  # [Q] bool
+    spread: np.ndarray  # [Q] float32 m
     located: np.ndarray  # [Q] float32 weight of where a picture was taken
     words: tuple[str, ...]  # Q of them
     route: np.ndarray  # [Q] int64
@@ -101,6 +105,7 @@ def pairs_of(
     pairs += places
     pairs.append(_own_goal(drive, frame, own))
     pairs.append(_route(drive, frame))
+    pairs += [_far(drive, frame, rng) for _ in range(rules.far)]
     pairs.append(Pair("none", waypoints=drive.plan(frame)))
     made = stacked(pairs, drive.robot.step, len(drive.plan(frame)))
     weight = (1.0 if drive.is_experts else rules.corrections) * (rules.waiting if drive.waits(frame) else 1.0)
@@ -133,6 +138,21 @@ def _headed_for(drive: Drive, frame: int) -> Pair:
     assert drive.labels is not None
     away = between(drive.here(frame), Pose2(*map(float, drive.labels.goals[frame])))
     return Pair("point", place=(away.x, away.y, 0.0), waypoints=drive.plan(frame))
+
+
+def _far(drive: Drive, frame: int, rng: np.random.Generator) -> Pair:
+    """A place ahead on the drive, or where the expert would drive, as a satellite receiver tells it."""
+    metres, spread = rng.uniform(*FAR), float(rng.uniform(*SPREAD))
+    goal = min(int(np.searchsorted(drive.driven, drive.driven[frame] + metres)), len(drive.poses) - 1)
+    away, way, distance = drive.place(frame, goal), _way(drive, frame, goal), _driven(drive, frame, goal)
+    x, y = away.x, away.y
+    if not drive.is_experts and drive.labels is not None:
+        said = _headed_for(drive, frame)
+        x, y, way = said.place[0], said.place[1], said.waypoints
+    arrived = math.hypot(x, y) < FAR_RADIUS
+    off = rng.normal(0.0, spread, 2)
+    return Pair("far", place=(x + off[0], y + off[1], 0.0), spread=spread, waypoints=way, distance=distance,
+                arrived=arrived)
 
 
 def _driven(drive: Drive, frame: int, goal: int) -> float | None:
@@ -197,6 +217,7 @@ def stacked(pairs: Sequence[Pair], step: float, horizon: int) -> Pairs:
     return Pairs(
         np.array([KINDS.index(pair.kind) for pair in pairs]), np.array([pair.picture for pair in pairs]),
         np.array([pair.place for pair in pairs], np.float32), np.array([pair.has_yaw for pair in pairs]),
+        np.array([pair.spread for pair in pairs], np.float32),
         np.array([pair.located for pair in pairs], np.float32),
         tuple(pair.words for pair in pairs), np.array([pair.route for pair in pairs]), to_network(ways, step),
         known([pair.waypoints for pair in pairs]), np.array([d or 0.0 for d in distances], np.float32),

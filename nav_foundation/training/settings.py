@@ -7,7 +7,8 @@ from typing import Literal
 
 from nav_foundation.training.pairs import ClipRules
 
-TUNES = ("all", "heads", "lora", "adapter:image", "adapter:point", "adapter:words", "adapter:object", "adapter:route")
+TUNES = ("all", "heads", "lora", "adapter:image", "adapter:point", "adapter:words", "adapter:object", "adapter:route",
+         "adapter:far")
 
 
 @dataclass(frozen=True)

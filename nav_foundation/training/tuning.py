@@ -8,7 +8,8 @@ from nav_foundation.model.goals import KINDS
 from nav_foundation.model.lora import add_low_rank
 from nav_foundation.model.network import NavigationModel
 
-_ADAPTERS = {"image": "image_adapter", "point": "point", "words": "text", "object": "text", "route": "route_command"}
+_ADAPTERS = {"image": "image_adapter", "point": "point", "words": "text", "object": "text", "route": "route_command",
+             "far": "far_place"}
 
 
 def kinds_of(tune: str) -> tuple[str, ...]:
