@@ -203,7 +203,7 @@ def test_the_agent_arrives_only_after_two_frames_in_a_row() -> None:
     from nav_foundation.types import Observation
 
     seen = Observation(np.zeros((96, 128, 3), np.uint8), 0)
-    agent = Agent(Says([0.9, 0.1, 0.9, 0.9]), ROBOT)
+    agent = Agent(Says([0.9, 0.7, 0.9, 0.9]), ROBOT)
     goal = PointGoal(1.0, 0.0)
     agent.reset(goal)
     states = []

@@ -18,6 +18,7 @@ class ModelConfig:
     history: int = 4  # past frames, a token each
     history_spacing: float = 0.4  # s between them
     horizon: int = 8  # waypoints, one per frame time
+    text_tower: str = ""  # CLIP's or SigLIP's text half by name or folder; empty = bytes, trained here
     text_layers: int = 2
     text_bytes: int = 320  # the longest instruction, the end of longer ones is cut
     text_tokens: int = 8

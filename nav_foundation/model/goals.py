@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from nav_foundation.model.attention import MLP, Attention, Block
 from nav_foundation.model.config import ModelConfig
+from nav_foundation.model.tower import TowerText
 from nav_foundation.types import ROUTE_COMMANDS
 
 KINDS = ("none", "image", "point", "words", "object", "route", "far")
@@ -32,7 +33,7 @@ class GoalAdapters(nn.Module):
         nn.init.eye_(self.image_adapter.weight)  # begins as what the encoder sees
         self.point = MLP(6, width, width)
         self.route_command = nn.Embedding(len(ROUTE_COMMANDS), width)
-        self.text = TextEncoder(config)
+        self.text: nn.Module = TowerText(config) if config.text_tower else TextEncoder(config)
         self.far_place = MLP(4, width, width)
 
     def none(self, count: int) -> GoalTokens:

@@ -36,6 +36,8 @@ It stops after --steps or --minutes, or when it is killed; the same command with
     add("--validation", nargs="+", default=[], metavar="DIR", help="datasets of other scenes, to judge by")
     add("--model", default="nano", metavar="NAME", help="tiny, nano, base, or to compare with: vint, nomad "
         "(default nano)")
+    add("--text-tower", default="", metavar="NAME", help="read words by this CLIP or SigLIP, a name on the hub or a "
+        "folder, instead of by their bytes")
     add("--from", dest="begin_with", type=named, metavar="DIR", help="begin with the weights of this checkpoint")
     add("--out", type=Path, required=True, metavar="DIR", help="where all of it goes")
     add("--resume", action="store_true", help="go on with what --out holds")
@@ -55,8 +57,8 @@ def _train(options: argparse.Namespace) -> None:
 
     settings = TrainSettings(
         tuple(options.data), tuple(options.weights), tuple(options.validation), model=options.model,
-        steps=options.steps, batch=options.batch, rate=options.rate, precision=options.precision,
-        workers=options.workers, seed=options.seed,
+        text_tower=options.text_tower, steps=options.steps, batch=options.batch, rate=options.rate,
+        precision=options.precision, workers=options.workers, seed=options.seed,
     )
     done = train(settings, options.out, resume=options.resume, begin_with=options.begin_with, minutes=options.minutes)
     parts = ", ".join(f"{name} {value:.3f}" for name, value in done.losses.items())

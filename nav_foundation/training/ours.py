@@ -21,6 +21,7 @@ from nav_foundation.training.clips import Clip, ClipMaker
 from nav_foundation.training.course import Losses
 from nav_foundation.training.forward import PARTS, frames_of, losses_of, readouts_of
 from nav_foundation.training.pairs import ClipRules
+from nav_foundation.training.settings import TrainSettings
 from nav_foundation.training.tuning import kinds_of, prepare
 
 
@@ -32,8 +33,12 @@ class Ours:
     tune: str = "all"  # of tuning.TUNES
 
     @staticmethod
-    def of(model: str, rules: ClipRules, begin_with: Path | None, tune: str) -> Ours:
-        return Ours(preset(model) if begin_with is None else config_of(begin_with), rules, begin_with, tune)
+    def of(settings: TrainSettings, begin_with: Path | None) -> Ours:
+        if begin_with is None:
+            config = replace(preset(settings.model), text_tower=settings.text_tower)
+        else:
+            config = config_of(begin_with)
+        return Ours(config, settings.rules, begin_with, settings.tune)
 
     @property
     def parts(self) -> Mapping[str, float]:

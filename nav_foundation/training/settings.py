@@ -17,6 +17,7 @@ class TrainSettings:
     weights: tuple[float, ...] = ()  # shares of the samples; empty = every frame counts the same
     validation: tuple[str, ...] = ()  # datasets of other scenes
     model: str = "nano"  # a preset, where nothing is gone on from
+    text_tower: str = ""  # see ModelConfig, where nothing is gone on from
     tune: str = "all"  # of tuning.TUNES, where something is gone on from
     hold: bool = False  # keep the last drives of the data to judge by, instead of validation
     steps: int = 20_000

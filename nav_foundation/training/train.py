@@ -214,7 +214,7 @@ def _optimiser(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimiz
 
 def course_of(settings: TrainSettings, begin_with: Path | None = None) -> Course:
     if settings.model not in KINDS:
-        return Ours.of(settings.model, settings.rules, begin_with, settings.tune)
+        return Ours.of(settings, begin_with)
     if begin_with is not None:
         raise ValueError(f"{settings.model} is trained from its beginning, to be compared with: leave out --from")
     return Peer("vint" if settings.model == "vint" else "nomad")
