@@ -16,7 +16,6 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # also runs where the package is not installed
     sys.path.insert(0, str(ROOT))
 
-from benchmarks.measuring import commit  # noqa: E402
 from nav_foundation.model.checkpoint import from_pretrained, save_pretrained  # noqa: E402
 from nav_foundation.model.folder import BUNDLED, WEIGHTS, read_config  # noqa: E402
 
@@ -30,9 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     told = read_config(options.network).get("provenance", {})
     folder = BUNDLED / options.name
-    save_pretrained(from_pretrained(options.network), folder, {**told, "commit": commit()}, torch.float16)
+    save_pretrained(from_pretrained(options.network), folder, told, torch.float16)
     size = (folder / WEIGHTS).stat().st_size
-    print(f"{folder.relative_to(ROOT)}: {size / 1e6:.1f} MB" + (", which is too much" if size > LARGEST else ""))
+    print(f"{folder.relative_to(ROOT)}: {size / 1e6:.1f} MB")
+    if size > LARGEST:
+        raise SystemExit(f"that is more than {LARGEST / 1e6:g} MB, which is what may come along")
 
 
 if __name__ == "__main__":

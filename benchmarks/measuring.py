@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,10 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT) not in sys.path:  # also runs where the package is not installed
+    sys.path.insert(0, str(ROOT))
+
+from nav_foundation.commit import commit  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def append(path: Path, title: str, conditions: str, rows: Sequence[Row]) -> None
     day = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     lines = [
         f"## {title}, {day}", "",
-        f"- commit {commit()}", f"- {hardware()}", f"- `python {command}`", f"- seeds 0; {conditions}", "",
+        f"- commit {commit() or 'unknown'}", f"- {hardware()}", f"- `python {command}`", f"- seeds 0; {conditions}", "",
         "| what | measured | target | how |", "|---|---|---|---|", *map(str, rows), "",
     ]
     with path.open("a", encoding="utf-8") as file:
@@ -65,11 +68,3 @@ def hardware() -> str:
         lines = (line.partition(":") for line in info.read_text().splitlines())
         model = next((value.strip() for key, _, value in lines if key.startswith("model name")), model)
     return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}, NumPy {np.__version__}"
-
-
-def commit() -> str:
-    def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
-
-    changed = " with changes" if git("status", "--porcelain", "--untracked-files=no") else ""
-    return (git("rev-parse", "--short", "HEAD") or "unknown") + changed

@@ -71,7 +71,8 @@ def reached(policy: Policy, as_point: bool, episodes: int, robot: str) -> list[f
     runner = EpisodeRunner(EpisodeSource.of(settings, load_robot(robot)))
     agent = Agent(Receiver(policy, as_point), load_robot(robot))
     traces = [run_episode(runner.world, agent, runner.episode(index)) for index in range(episodes)]
-    return [float(trace.stopped and trace.distance_to_goal < RADIUS) for trace in traces]
+    away = [float(np.linalg.norm(trace.poses[-1, :2] - trace.episode.goals[0][:2])) for trace in traces]
+    return [float(trace.stopped and metres < RADIUS) for trace, metres in zip(traces, away)]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

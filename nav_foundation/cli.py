@@ -72,10 +72,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _drive_both(options: argparse.Namespace, before: Path, after: Path) -> tuple[str, Any]:
-    from sim_envs.evaluation.before_after import drive_both  # loads simulators
+def _drive_both(options: argparse.Namespace) -> Any:
+    from sim_envs.evaluation.before_after import both_drive  # loads simulators
 
-    return drive_both(options, before, after)
+    return both_drive(options)
 
 
 def _parser() -> _Parser:

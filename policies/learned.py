@@ -14,7 +14,7 @@ from nav_foundation.geometry import between, shift_waypoints, wrap_angle
 from nav_foundation.model.encoder import Frames
 from nav_foundation.model.goals import GoalTokens, as_bytes
 from nav_foundation.model.network import Decision, History, NavigationModel, Readouts, body_of, was_elsewhere
-from nav_foundation.model.units import to_metres
+from nav_foundation.model.units import to_metres, to_network
 from nav_foundation.preprocessing import Preprocessor, normalise
 from nav_foundation.robot import RobotSpec
 from nav_foundation.types import (
@@ -32,15 +32,15 @@ from nav_foundation.types import (
     PoseGoal,
     RouteGoal,
 )
+from policies.agent import SURE
 from policies.policy import Tour
 
 SAMPLES = 8  # plans that the flow proposes
-ARRIVED = 0.5  # chance of having arrived from which on it may stand
 UNREACHABLE = 0.8  # chance from which on a distance is told as infinite
 _NANOSECONDS = 1e9
 _LOYALTY = 0.5  # how much nearness to the last plan counts against nearness to the other ones
 _CAUTION = 1.0  # m that touching something counts as
-_IDLE = 0.25  # m that a plan should move at least; to stand counts as 1 m
+_IDLE = 0.4  # share of what it could drive that a plan should move at least; to stand counts as 1 m
 _TURN_RATE = 0.9  # rad/s on the spot
 _RADIAN = 0.3  # m that a radian of yaw counts in comparing plans
 
@@ -100,19 +100,18 @@ class LearnedPolicy:
             past = min(self._past, key=lambda p: abs(p.stamp_ns - wanted), default=None)
             if past is None or abs(past.stamp_ns - wanted) / _NANOSECONDS > tolerance:
                 continue
-            motion = self._motion(observation, past)
-            if observation.odometry is None or was_elsewhere(np.array([motion]), self._robot.step)[0]:
+            if observation.odometry is None or past.odometry is None:
+                continue  # where it was is not known, and perhaps it stands
+            motion = self._motion(observation.odometry, past.odometry, observation.stamp_ns - past.stamp_ns)
+            if was_elsewhere(np.array([motion]), self._robot.step)[0]:
                 history.tokens[0, k], history.seen[0, k] = past.summary, True
                 history.motion[0, k] = torch.tensor(motion)
         return history
 
-    def _motion(self, observation: Observation, past: _Past) -> list[float]:
-        age = (observation.stamp_ns - past.stamp_ns) / _NANOSECONDS
-        if observation.odometry is None or past.odometry is None:
-            return [0.0, 0.0, 0.0, 1.0, age]
-        away, step = between(observation.odometry, past.odometry), self._robot.step
+    def _motion(self, now: Pose2, then: Pose2, age_ns: int) -> list[float]:
+        away, step = between(now, then), self._robot.step
         x, y = np.clip([away.x / step, away.y / step], -50, 50).tolist()
-        return [x, y, math.sin(away.yaw), math.cos(away.yaw), age]
+        return [x, y, math.sin(away.yaw), math.cos(away.yaw), age_ns / _NANOSECONDS]
 
     # --- goals --------------------------------------------------------------------------------------------------
 
@@ -141,7 +140,9 @@ class LearnedPolicy:
         has_yaw = isinstance(goal, PoseGoal)
         there = between(observation.odometry, Pose2(goal.x, goal.y, goal.yaw if isinstance(goal, PoseGoal) else 0.0))
         if isinstance(goal, FarGoal):
-            return self.model.goals.far(torch.tensor([[there.x, there.y]]).float(), torch.tensor([goal.spread]))
+            if not self.model.goals.knows_far:
+                raise ValueError("this network was not taught far goals: `nav-foundation finetune --tune adapter:far`")
+            return self.model.goals.far(torch.tensor([[there.x, there.y]]).float(), torch.tensor([goal.spread]).float())
         return self.model.goals.place(torch.tensor([[there.x, there.y, there.yaw]]).float(), torch.tensor([has_yaw]))
 
     # --- plans --------------------------------------------------------------------------------------------------
@@ -155,11 +156,14 @@ class LearnedPolicy:
         sampled = self.model.sample(told, self._noise)
         touching = self.model.heads.touching(told, sampled).sigmoid().double().numpy()
         plans = to_metres(sampled.numpy(), step)
-        may_stand = float(decision.arrival) >= ARRIVED and not isinstance(self._goal, Explore)
-        if not may_stand and ((touching > 0.5) | (_extent(plans) < _IDLE)).all():  # it got into a corner
+        may_stand = float(decision.arrival) >= SURE and not isinstance(self._goal, Explore)
+        least = 0.0 if may_stand else _IDLE * step * sampled.shape[1]
+        if not may_stand and ((touching > 0.5) | (_extent(plans) < least)).all():  # it got into a corner
             turns = spot_turns(self._robot, sampled.shape[1])
-            return [turns[by_merit(turns, np.zeros(2), self._expected())[0]], *plans], 0.0
-        order = by_merit(plans, touching, self._expected(), may_stand=may_stand)
+            way = turns[by_merit(turns, np.zeros(2), self._expected(), others=plans)[0]]
+            judged = self.model.heads.touching(told[:1], torch.from_numpy(to_network(way[None], step))).sigmoid()
+            return [way, *plans], float(judged)
+        order = by_merit(plans, touching, self._expected(), least)
         return [plans[k] for k in order], float(touching[order[0]])
 
     def _expected(self) -> np.ndarray | None:
@@ -175,18 +179,20 @@ class LearnedPolicy:
 
 
 def by_merit(
-    plans: np.ndarray, touching: np.ndarray, last: np.ndarray | None, *, may_stand: bool = False
+    plans: np.ndarray, touching: np.ndarray, last: np.ndarray | None, least: float = 0.0,
+    others: np.ndarray | None = None,
 ) -> list[int]:
     """Numbers of plans [N, H, 3], the one to drive first: free, in the midst of the others, and near the `last` one.
 
     Of two ways about as likely the one that was begun is kept, but a plan that most others speak against is left.
-    `touching` [N] is the chance of each to touch something. To stand is no way on: nothing would change any more.
+    `touching` [N] is the chance of each to touch something. One that moves less than `least` m is no way on: nothing
+    would change any more. `others` [M, H, 3] are the plans themselves if not told.
     """
-    cost = np.array([_apart(plan, plans).mean() for plan in plans]) + _CAUTION * touching
+    cost = np.array([_apart(plan, plans if others is None else others).mean() for plan in plans]) + _CAUTION * touching
     if last is not None:
         cost += _LOYALTY * _apart(last, plans)
-    if not may_stand:
-        cost += np.maximum(0.0, 1.0 - _extent(plans) / _IDLE)
+    if least > 0:
+        cost += np.maximum(0.0, 1.0 - _extent(plans) / least)
     return [int(k) for k in np.argsort(cost, kind="stable")]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,9 @@ GOALS = [
 @pytest.fixture(scope="module")
 def model() -> NavigationModel:
     torch.manual_seed(0)
-    return NavigationModel(preset("tiny"))
+    network = NavigationModel(preset("tiny"))
+    torch.nn.init.normal_(network.goals.far_place[-1].weight)  # as if it were taught
+    return network
 
 
 def seen(k: int, odometry: bool = True) -> Observation:
@@ -62,6 +65,11 @@ def test_every_kind_of_goal_gets_a_plan(model: NavigationModel, goal: Goal) -> N
     assert plan.waypoints.shape == (8, 3) and np.isfinite(plan.waypoints).all()
     assert plan.waypoint_dt == 1 / ROBOT.frame_rate and plan.stamp_ns == seen(2).stamp_ns
     assert 0 <= plan.arrival <= 1 and len(plan.alternatives) == 7
+
+
+def test_far_places_are_refused_by_who_was_not_taught_them() -> None:
+    with pytest.raises(ValueError, match="was not taught far goals"):
+        drive(LearnedPolicy(NavigationModel(preset("tiny"))), FarGoal(30.0, -8.0, spread=np.float64(2.0)), 2)
 
 
 def test_maps_and_places_without_odometry_are_refused(model: NavigationModel) -> None:
@@ -99,8 +107,8 @@ def test_two_ways_are_not_both_half_taken() -> None:
     left, right = np.zeros((8, 3)), np.zeros((8, 3))
     left[:, 2], right[:, 2] = np.linspace(0.2, 1.6, 8), np.linspace(-0.2, -1.6, 8)  # turns on the spot
     stay, free = np.zeros((8, 3)), np.zeros(8)
-    assert by_merit(np.stack([stay] * 7 + [left]), free, stay)[0] == 7  # to stand is no way on ...
-    assert by_merit(np.stack([stay] * 7 + [left]), free, stay, may_stand=True)[0] < 7  # ... unless it has arrived
+    assert by_merit(np.stack([stay] * 7 + [left]), free, stay, least=0.2)[0] == 7  # to stand is no way on ...
+    assert by_merit(np.stack([stay] * 7 + [left]), free, stay)[0] < 7  # ... unless it may
     assert by_merit(np.stack([left, right] * 4), free, left)[0] % 2 == 0
     assert by_merit(np.stack([left, right] * 4), free, right)[0] % 2 == 1
     assert by_merit(np.stack([stay, *[left] * 7]), free, stay)[0] > 0  # nearly all would go
@@ -144,7 +152,33 @@ def test_in_a_corner_it_turns_on_the_spot(model: NavigationModel, monkeypatch: p
         monkeypatch.setattr(model.heads, "touching", lambda plan, ways, c=chance: torch.full(ways.shape[:-2], c))
         plan = policy.plan(seen(1), Explore())
         assert (abs(plan.waypoints[-1, 2]) > 1.0 and not plan.waypoints[:, :2].any()) == turns
-        assert plan.collision == pytest.approx(0.0 if turns else 0.0474, abs=1e-3)
+        assert plan.collision == pytest.approx(0.9526 if turns else 0.0474, abs=1e-3)
+
+
+@pytest.mark.parametrize("rate", [5.0, 30.0])
+def test_it_turns_where_its_plans_would(model: NavigationModel, monkeypatch: pytest.MonkeyPatch, rate: float) -> None:
+    robot = dataclasses.replace(ROBOT, frame_rate=rate, control_rate=60.0)
+    right = torch.zeros(8, 8, 4)
+    right[..., 2], right[..., 3] = math.cos(0.05), -math.sin(0.05)
+    policy = LearnedPolicy(model)
+    policy.reset(robot, Explore(), seed=0)
+    monkeypatch.setattr(model, "sample", lambda told, noise: right)
+    assert policy.plan(seen(1), Explore()).waypoints[-1, 2] < 0
+    right[..., 0], right[..., 2], right[..., 3] = 1.0, 1.0, 0.0  # straight on at cruise speed is no corner
+    monkeypatch.setattr(model.heads, "touching", lambda plan, ways: torch.full(ways.shape[:-2], -3.0))
+    assert policy.plan(seen(2), Explore()).waypoints[-1, 0] == pytest.approx(8 * robot.step)
+
+
+def test_half_an_arrival_is_no_leave_to_stand(model: NavigationModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    still = torch.zeros(8, 8, 4)
+    still[..., 2] = 1.0
+    monkeypatch.setattr(model, "sample", lambda told, noise: still)
+    for chance, stands in ((0.65, False), (0.95, True)):
+        sure = torch.tensor([[[math.log(chance / (1 - chance))]]])
+        monkeypatch.setattr(model.heads.arrival, "forward", lambda value, sure=sure: sure)
+        policy = LearnedPolicy(model)
+        policy.reset(ROBOT, PointGoal(1.0, 0.0), seed=0)
+        assert (not policy.plan(seen(1), PointGoal(1.0, 0.0)).waypoints.any()) == stands
 
 
 def test_what_was_seen_from_here_is_no_past(model: NavigationModel) -> None:

@@ -17,7 +17,7 @@ from nav_foundation.model.config import preset
 from nav_foundation.model.units import to_metres
 from nav_foundation.robot import CameraSpec, load_robot
 from nav_foundation.training.augment import mirrored
-from nav_foundation.training.clearance import in_view, obstacles, random_plans, touches
+from nav_foundation.training.clearance import in_the_way, in_view, random_plans, touches, within_reach
 from nav_foundation.training.clips import ClipMaker
 from nav_foundation.training.pairs import ClipRules
 from nav_foundation.training.sight import Sight
@@ -39,7 +39,7 @@ def test_depth_of_a_wall_is_a_wall() -> None:
     cloud = Sight(ROBOT.camera, CONFIG).cloud(np.full((96, 128), 0.6, np.float32))
     np.testing.assert_allclose(cloud[:, 0], 0.7)  # the camera sits 0.1 m ahead of the robot's centre
     assert np.abs(cloud[:, 1]).max() == pytest.approx(0.6, abs=0.01)  # 45 degrees to each side
-    wall = obstacles(cloud, ROBOT, 8)
+    wall = within_reach(in_the_way(cloud, ROBOT), ROBOT, 8)
     assert len(wall) < len(cloud) and np.abs(wall[:, 0] - 0.7).max() < 0.03
     plans = np.stack([straight(0.3), straight(0.7 - RADIUS + 0.05), straight(0.3, math.pi / 2)])
     assert touches(plans, wall, RADIUS).tolist() == [False, True, False]
@@ -49,7 +49,7 @@ def test_the_floor_is_no_obstacle_and_what_hangs_high_is_none() -> None:
     x = np.linspace(0.3, 1.0, 30)
     for height, stands in ((0.0, False), (0.04, False), (0.25, True), (ROBOT.footprint.height + 0.1, False)):
         points = np.column_stack([x, np.zeros(30), np.full(30, height)])
-        assert bool(len(obstacles(points, ROBOT, 8))) == stands
+        assert bool(len(in_the_way(points, ROBOT))) == stands
 
 
 def test_from_a_wall_that_is_touched_one_may_drive_away() -> None:
@@ -59,10 +59,26 @@ def test_from_a_wall_that_is_touched_one_may_drive_away() -> None:
     assert touches(plans, wall, RADIUS).tolist() == [True, False, False]
 
 
+def test_one_thing_that_is_touched_does_not_hide_the_others() -> None:
+    wall = np.column_stack([np.full(41, 0.4), np.linspace(-0.4, 0.4, 41)])
+    for near in ([0.01, 0.0], [0.0, 0.12]):  # what drift put under the robot; the leg of a table
+        things = np.vstack([wall, near])
+        assert touches(np.stack([straight(0.25), straight(0.5)]), things, RADIUS).all()
+
+
 def test_plans_beside_the_view_are_not_judged() -> None:
     half = math.radians(45)
     plans = np.stack([straight(1.0, 0.5), straight(1.0, 1.2), straight(0.2, 3.0)])
     assert in_view(plans, half).tolist() == [True, False, True]
+    ahead = straight(0.6, math.radians(40))  # seen from the robot's centre, but not from a camera at its nose
+    assert in_view(ahead[None], half).all() and not in_view(ahead[None], half, forward=0.3).any()
+
+
+def test_depth_that_lacks_where_the_floor_should_be_tells_nothing() -> None:
+    sight = Sight(ROBOT.camera, CONFIG)
+    floor, sky = np.full((96, 128), 1.0, np.float32), np.full((96, 128), 1.0, np.float32)
+    floor[60:], sky[:40] = 0.0, 0.0
+    assert sight.is_measured(sky) and not sight.is_measured(floor)
 
 
 def test_random_plans_are_drives() -> None:
@@ -90,7 +106,9 @@ def test_clips_tell_of_plans_whether_they_touch(tmp_path: Path) -> None:
     ahead = to_metres(clip.tried[0], ROBOT.step)[..., 0].max(axis=1)
     known = np.isfinite(clip.touched[0])
     assert known.any() and set(clip.touched[0][known]) == {0.0, 1.0}
-    np.testing.assert_array_equal(clip.touched[0][known] == 1, ahead[known] > 0.5 - RADIUS)
+    clear = known & (np.abs(ahead - (0.5 - RADIUS)) > 0.04)  # obstacles are told to a few centimetres
+    assert clear.sum() > 5
+    np.testing.assert_array_equal(clip.touched[0][clear] == 1, ahead[clear] > 0.5 - RADIUS)
     np.testing.assert_allclose(mirrored(mirrored(clip)).tried, clip.tried)
     np.testing.assert_allclose(mirrored(clip).tried[..., 1], -clip.tried[..., 1])
     assert np.isnan(clip_before_a_wall(tmp_path / "unknown", None).touched).all()

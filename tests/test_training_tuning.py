@@ -97,6 +97,7 @@ def test_other_kinds_of_goals_teach_nothing(drives: Path) -> None:
     batch = next(loader(Samples(Ours(preset("tiny")), (str(drives),)), range(1), 4, 0))
     points = about(batch, ("point",))
     is_point = batch.kind == KINDS.index("point")
+    assert torch.isnan(points.touched[~is_point]).all()
     for name in ("drives", "measured", "judged", "located"):
         assert (getattr(points, name)[~is_point] == 0).all()
         assert torch.equal(getattr(points, name)[is_point], getattr(batch, name)[is_point])

@@ -35,6 +35,8 @@ class GoalAdapters(nn.Module):
         self.route_command = nn.Embedding(len(ROUTE_COMMANDS), width)
         self.text: nn.Module = TowerText(config) if config.text_tower else TextEncoder(config)
         self.far_place = MLP(4, width, width)
+        for values in self.far_place[-1].parameters():
+            nn.init.zeros_(values)  # until it is taught
 
     def none(self, count: int) -> GoalTokens:
         """No goal at all: explore."""
@@ -58,6 +60,11 @@ class GoalAdapters(nn.Module):
         """UTF-8 bytes [N, L] int64 and which of them count [N, L] bool; `is_object` [N] tells categories apart."""
         kinds = torch.where(is_object, KINDS.index("object"), KINDS.index("words"))
         return self._all(self.text(text, seen) + self.kind(kinds)[:, None])
+
+    @property
+    def knows_far(self) -> bool:
+        """Whether far places were taught."""
+        return bool(torch.as_tensor(self.far_place[-1].weight).any())
 
     def route(self, commands: Tensor) -> GoalTokens:
         """Numbers [N] int64 of ROUTE_COMMANDS."""

@@ -28,7 +28,8 @@ class TowerText(nn.Module):
         """[N, text_tokens, D] of bytes [N, L] and which of them count [N, L]."""
         tokenizer, tower = _opened(self._name)
         texts = [bytes(line[counted].tolist()).decode(errors="ignore") for line, counted in zip(text.cpu(), seen.cpu())]
-        words = tokenizer(texts, padding=True, truncation=True, return_tensors="pt").to(text.device)
+        padding = "max_length" if "siglip" in str(tower.config.model_type) else True  # as each was trained
+        words = tokenizer(texts, padding=padding, truncation=True, return_tensors="pt").to(text.device)
         with torch.no_grad():
             said = tower.to(text.device)(**words).last_hidden_state
         tokens = self.norm(self.into(said.to(self.into.weight.dtype)))
@@ -49,7 +50,7 @@ def _opened(name: str) -> tuple[Any, Any]:
                   "siglip": SiglipTextModel, "siglip_text_model": SiglipTextModel}
         if kind not in models:
             raise ValueError(f"it is a {kind}, and CLIP or SigLIP are known")
-        tower = models[kind].from_pretrained(name)
+        tower = models[kind].from_pretrained(name, use_safetensors=True)
         return AutoTokenizer.from_pretrained(name), tower.eval().requires_grad_(False)
     except (OSError, ValueError, KeyError) as error:
         why = " ".join(str(error).split())

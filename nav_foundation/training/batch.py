@@ -59,8 +59,8 @@ class Batch:
 
     @property
     def count(self) -> int:
-        """Pairs of a stand and a goal."""
-        return self.kind.numel()
+        """Pairs of a stand and a goal that teach something."""
+        return int(((self.drives + self.measured + self.judged) > 0).sum())
 
     def to(self, device: torch.device) -> Batch:
         return Batch(*(getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)))
@@ -129,7 +129,8 @@ def about(batch: Batch, kinds: Sequence[str]) -> Batch:
         return batch
     wanted = torch.isin(batch.kind, torch.tensor([KINDS.index(kind) for kind in kinds], device=batch.kind.device))
     weights = {name: getattr(batch, name) * wanted for name in ("drives", "measured", "judged", "located")}
-    return replace(batch, found=torch.where(wanted[..., None], batch.found, UNKNOWN), **weights)
+    touched = torch.where(wanted, batch.touched, torch.nan)
+    return replace(batch, found=torch.where(wanted[..., None], batch.found, UNKNOWN), touched=touched, **weights)
 
 
 def _elsewhere(clips: Sequence[Clip], number: int) -> int | None:

@@ -26,12 +26,18 @@ def random_plans(count: int, horizon: int, robot: RobotSpec, rng: np.random.Gene
     return np.stack([x, y, yaw], axis=-1)
 
 
-def obstacles(points: np.ndarray, robot: RobotSpec, horizon: int) -> np.ndarray:
-    """[N, 2] m of those points [M, 3], in the robot's frame, that stand in its way, to a few centimetres."""
-    away, z = np.hypot(points[:, 0], points[:, 1]), points[:, 2]
-    floor = robot.footprint.step_height + _OVER_FLOOR + _RISE * away
+def in_the_way(points: np.ndarray, robot: RobotSpec) -> np.ndarray:
+    """Those of the points [M, 3], in the frame of the robot that saw them, that it could not drive over or under."""
+    z = points[:, 2]
+    floor = robot.footprint.step_height + _OVER_FLOOR + _RISE * np.hypot(points[:, 0], points[:, 1])
+    return points[(z > floor) & (z < robot.footprint.height)]
+
+
+def within_reach(points: np.ndarray, robot: RobotSpec, horizon: int) -> np.ndarray:
+    """[N, 2] m of those points [M, 3], in the robot's frame, that a plan could touch, to a few centimetres."""
+    away = np.hypot(points[:, 0], points[:, 1])
     reached = away < _FASTEST * horizon * robot.step + 2 * robot.footprint.radius
-    cells = np.round(points[(z > floor) & (z < robot.footprint.height) & reached, :2] / _CELL).astype(np.int32)
+    cells = np.round(points[reached, :2] / _CELL).astype(np.int32)
     return np.asarray(np.unique(cells.view(np.int64))[:, None].view(np.int32) * _CELL)
 
 
@@ -39,12 +45,16 @@ def touches(plans: np.ndarray, things: np.ndarray, radius: float) -> np.ndarray:
     """[K] bool: whether a robot of `radius` m touches things [N, 2] on plans [K, H, 3], all in the robot's frame."""
     if not len(things):
         return np.zeros(len(plans), bool)
-    room = np.hypot(*things.T).min()
-    gaps = np.linalg.norm(plans[:, :, None, :2] - things, axis=-1).min(axis=(1, 2))
-    return np.asarray(gaps < min(radius, room - _BETTER))
+    room = np.hypot(*things.T)  # m, where it stands
+    gaps = np.linalg.norm(plans[:, :, None, :2] - things, axis=-1).min(axis=1)
+    return np.asarray((gaps < np.minimum(radius, room - _BETTER)).any(axis=1))
 
 
-def in_view(plans: np.ndarray, half: float) -> np.ndarray:
-    """[K] bool: whether plans [K, H, 3] lead only where a camera of `half` rad to each side looks, or stay beside."""
+def in_view(plans: np.ndarray, half: float, forward: float = 0.0) -> np.ndarray:
+    """[K] bool: whether plans [K, H, 3] lead only where the camera looks, or stay beside the robot.
+
+    The camera sits `forward` m ahead of its centre and sees `half` rad to each side.
+    """
     x, y = plans[..., 0], plans[..., 1]
-    return np.asarray(((np.abs(np.arctan2(y, x)) < half) | (np.hypot(x, y) < _BESIDE)).all(axis=1))
+    seen = np.abs(np.arctan2(y, x - forward)) < half
+    return np.asarray((seen | (np.hypot(x, y) < max(_BESIDE, forward + 0.1))).all(axis=1))

@@ -17,7 +17,7 @@ from nav_foundation.model.config import ModelConfig
 from nav_foundation.model.network import body_of, was_elsewhere
 from nav_foundation.model.units import to_metres, to_network
 from nav_foundation.robot import RobotSpec
-from nav_foundation.training.clearance import NEAR, in_view, obstacles, random_plans, touches
+from nav_foundation.training.clearance import NEAR, in_the_way, in_view, random_plans, touches, within_reach
 from nav_foundation.training.drive import Drive
 from nav_foundation.training.pairs import ClipRules, Pairs, frames_ahead, pairs_of
 from nav_foundation.training.sight import UNKNOWN, moved
@@ -128,10 +128,13 @@ def _tries(
     drive: Drive, depths: dict[int, np.ndarray], frames: dict[int, int], stands: list[tuple[int, int]],
     pairs: tuple[Pairs, ...], rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`tried` and `touched` of a clip: a plan beside that of each pair; some are the pair's own."""
-    robot = drive.robot
+    """`tried` and `touched` of a clip: a plan beside that of each pair; some are the pair's own.
+
+    Where nobody walks about, the clip's other pictures show obstacles as well.
+    """
+    robot, camera = drive.robot, drive.robot.camera
     count, horizon = pairs[0].waypoints.shape[:2]
-    clouds = {picture: drive.sight.cloud(depth) for picture, depth in depths.items()}
+    clouds = {p: in_the_way(drive.sight.cloud(depth), robot) for p, depth in depths.items()}
     tried = np.zeros((len(stands), count, horizon, 4), np.float32)
     touched = np.full((len(stands), count), np.nan, np.float32)
     for row, (frame, picture) in enumerate(stands):
@@ -139,11 +142,12 @@ def _tries(
         plans = random_plans(count, horizon, robot, rng)
         plans[own] = to_metres(pairs[row].waypoints[own], robot.step)
         tried[row] = to_network(plans, robot.step)
-        if picture not in clouds:
+        if picture not in clouds or not drive.sight.is_measured(depths[picture]):
             continue
         here = drive.here(frame)
         near = [moved(cloud, drive.here(frames[p]), here) for p, cloud in clouds.items()
-                if math.dist(drive.poses[frames[p], :2], drive.poses[frame, :2]) < NEAR]
-        hit = touches(plans, obstacles(np.concatenate(near), robot, horizon), robot.footprint.radius)
-        touched[row] = np.where(hit | in_view(plans, drive.sight.half_view), hit, np.nan)
+                if p == picture
+                or (drive.nobody_near and math.dist(drive.poses[frames[p], :2], drive.poses[frame, :2]) < NEAR)]
+        hit = touches(plans, within_reach(np.concatenate(near), robot, horizon), robot.footprint.radius)
+        touched[row] = np.where(in_view(plans, drive.sight.half_view, camera.mount_forward), hit, np.nan)
     return tried, touched

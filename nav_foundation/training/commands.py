@@ -66,7 +66,8 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def add_finetune(verbs: Any, verb: Verb, drive: Callable[..., Any]) -> None:
-    """`drive(options, before, after)` lets both networks drive in simulation: (what to print, what to write down)."""
+    """`drive(options)` checks what the options ask for, and gives what lets two networks drive in simulation:
+    (before, after) -> (what to print, what to write down)."""
     parser = verb(verbs, "finetune", lambda options: _finetune(options, drive),
                   "make a network fit a robot, from that robot's own drives", """\
   nav-foundation data import rosbag drives/*.bag --robot my_robot.yaml --out my_drives
@@ -106,12 +107,13 @@ def _finetune(options: argparse.Namespace, drive: Callable[..., Any]) -> None:
     settings = tune_settings(
         tuple(options.data), options.tune, options.steps, options.seed, options.workers, tuple(options.validation)
     )
+    both = None if options.robot is None else drive(options)
     tuned = finetune(settings, options.begin_with, options.out, resume=options.resume, minutes=options.minutes)
     print(_table(tuned.before, tuned.after))
     print(f"\n{tuned.trained.folder}: {tuned.trained.steps} of {settings.steps} steps on {', '.join(settings.data)}")
     driven: Any = None
-    if options.robot is not None:
-        text, driven = drive(options, options.begin_with, tuned.trained.folder)
+    if both is not None:
+        text, driven = both(options.begin_with, tuned.trained.folder)
         print(f"\n{text}")
     if options.json is not None:
         write_json(options.json, {

@@ -34,6 +34,7 @@ class Drive:
         notes = info.notes or {}
         known = notes.get("goal_known_from", 0)
         self.known_from = len(self.poses) if known is None else int(known)  # frame; None = it was never in view
+        self.nobody_near = notes.get("people") == 0  # who walks about is elsewhere in the next picture
         self.driven = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(self.poses[:, :2], axis=0), axis=1))])
         self._config, self._view, self._horizon = config, config.view, config.horizon
 

@@ -6,7 +6,6 @@ steps of time, waypoints where the drive went. https://arxiv.org/abs/2306.14846,
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -158,8 +157,8 @@ class Peer:
 
     def save(self, network: nn.Module, folder: Path, provenance: dict[str, Any]) -> None:
         assert isinstance(network, (ViNT, NoMaD))
-        digest = hashlib.sha256(repr(provenance).encode()).hexdigest()
-        told = Provenance("nav-foundation train", digest, nav_foundation.__version__)
+        data = ", ".join(provenance["settings"]["data"])
+        told = Provenance(f"{provenance['steps']} steps of training on {data}", "", nav_foundation.__version__)
         save_published(network, config_of(self.kind, SPACING, told), folder)
 
 

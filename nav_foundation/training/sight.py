@@ -36,6 +36,7 @@ class Sight:
         self._every = max(1, round(math.sqrt(camera.width * camera.height / _CLOUD)))
         forward = rays(camera)[:: self._every, :: self._every].reshape(-1, 3)
         ahead = forward[:, 2:] > 0.05  # planar depth says nothing about what lies beside the camera
+        self._floorwards = ahead[:, 0] & ((forward @ self._turn.T)[:, 2] < -0.05)
         self._rays = np.where(ahead, forward / np.where(ahead, forward[:, 2:], 1.0), np.nan)
         self.half_view = 0.5 * horizontal_fov(camera)  # rad
         self._eye = np.array([camera.mount_forward, 0.0, camera.mount_height])
@@ -59,6 +60,11 @@ class Sight:
         away = depth[:: self._every, :: self._every].reshape(-1, 1)
         points = (self._rays * away)[(away[:, 0] > 0) & np.isfinite(self._rays[:, 0])]
         return np.asarray(points @ self._turn.T + self._eye)
+
+    def is_measured(self, depth: np.ndarray) -> bool:
+        """Whether nearly all of what lies below the horizon has a depth: the floor has one, the sky need not."""
+        known = depth[:: self._every, :: self._every].reshape(-1)[self._floorwards] > 0
+        return bool(known.mean() > 0.9) if len(known) else False
 
     def points(self, depth: np.ndarray) -> np.ndarray:
         """Of a picture's depth [H, W] in m, 0 = nothing; NaN where there is none."""

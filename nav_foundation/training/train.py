@@ -15,6 +15,7 @@ from accelerate.state import AcceleratorState
 from torch import nn
 from tqdm import tqdm
 
+from nav_foundation.commit import commit
 from nav_foundation.config import to_mapping
 from nav_foundation.model.published.config import KINDS
 from nav_foundation.training.course import Batch, Course, Losses
@@ -122,6 +123,8 @@ class _Run:
 
     def _step(self, batch: Batch, step: int) -> dict[str, float]:
         settings, accelerator, shares = self._settings, self._accelerator, self._course.parts
+        number = step * accelerator.num_processes + accelerator.process_index
+        torch.manual_seed(1_000_003 * settings.seed + number)  # what drops out is the same after --resume
         for group in self._optimiser.param_groups:
             group["lr"] = settings.rate * schedule(step, settings)
         with accelerator.autocast():
@@ -181,7 +184,7 @@ class _Run:
         if not self._accelerator.is_main_process:
             return
         self._course.save(self._state.average.model, self._out / MODEL, {
-            "settings": to_mapping(self._settings), "steps": self._state.step, "losses": parts,
+            "commit": commit(), "settings": to_mapping(self._settings), "steps": self._state.step, "losses": parts,
         })
         self._state.save(self._out / STATE)
 
@@ -213,6 +216,8 @@ def _optimiser(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimiz
 
 
 def course_of(settings: TrainSettings, begin_with: Path | None = None) -> Course:
+    if settings.text_tower and (begin_with is not None or settings.model in KINDS):
+        raise ValueError("a text tower is chosen with a network of ours and new weights: leave out --text-tower")
     if settings.model not in KINDS:
         return Ours.of(settings, begin_with)
     if begin_with is not None:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from tqdm import tqdm
 
 import nav_foundation
+from nav_foundation.commit import commit
 from nav_foundation.config import to_mapping
 from nav_foundation.files import plain
 from nav_foundation.robot import RobotSpec, load_robot
@@ -204,7 +205,7 @@ class Evaluation:
             "steps_per_second": self.steps_per_second,
             "settings": to_mapping(self.settings),
             "version": nav_foundation.__version__,
-            "commit": _commit(),
+            "commit": commit(),
             "per_episode": self.records,
         })
 
@@ -268,18 +269,3 @@ def groups_by_scene(scenes: list[SceneRef], indices: list[int], workers: int) ->
 
 def counted(number: int, what: str = "") -> str:
     return f"{number} {what}episode{'' if number == 1 else 's'}"
-
-
-def _commit() -> str | None:
-    """The commit of the sources, where they are a git checkout."""
-    import subprocess
-
-    try:
-        folder = Path(__file__).parent
-        answer = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=folder, capture_output=True, text=True,
-            timeout=10, check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return answer.stdout.strip() or None

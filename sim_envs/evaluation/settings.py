@@ -45,6 +45,10 @@ class EvaluationSettings:
 
     def __post_init__(self) -> None:
         check_policy(self.policy, self.task)
+        if self.mask_goal:
+            if self.policy in POLICIES:
+                raise ValueError(f"the {self.policy} policy cannot do without its goal: mask the goal of a network")
+            check_policy(self.policy, "explore")
         _check_choice("task", self.task, TASKS)
         _check_choice("split", self.split, SPLITS)
         task = self.task or "point-goal"
