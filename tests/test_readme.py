@@ -110,20 +110,16 @@ def with_few_episodes(command: str) -> str:
 
 
 def bring_pictures(folder: Path) -> None:
-    """What readers have who want predictions: a model, a picture and its goal, a film and the robot that made it."""
+    """What readers have who want predictions: a picture and its goal, a film and the robot that made it."""
     import numpy as np
     import yaml
 
     from nav_foundation.config import to_mapping
     from nav_foundation.data.images import encode_jpeg
     from nav_foundation.data.video import write_video
-    from nav_foundation.model.checkpoint import save_pretrained
-    from nav_foundation.model.config import preset
-    from nav_foundation.model.network import NavigationModel
     from nav_foundation.robot import load_robot
 
     robot = load_robot("turtlebot")
-    save_pretrained(NavigationModel(preset("tiny")), folder / "runs" / "nano" / "model", {})
     for name in ("hall.jpg", "door.jpg"):
         (folder / name).write_bytes(encode_jpeg(np.full((480, 640, 3), 128, np.uint8)))
     write_video(folder / "film.mp4", [np.zeros((robot.camera.height, robot.camera.width, 3), np.uint8)] * 12, 10)
