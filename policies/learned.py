@@ -65,6 +65,7 @@ class LearnedPolicy:
         longest = config.history * config.history_spacing + 1.0
         self._past: deque[_Past] = deque(maxlen=math.ceil(longest * robot.frame_rate))
         self._last: tuple[np.ndarray, Pose2 | None] | None = None
+        self._cornered = 0  # frames in a row without a way on
         self._noise = self.model.noise(max(self._samples, 1), torch.Generator().manual_seed(seed))
         self._goal, self._fixed = goal, self._fixed_tokens(goal)
 
@@ -158,13 +159,20 @@ class LearnedPolicy:
         plans = to_metres(sampled.numpy(), step)
         may_stand = float(decision.arrival) >= SURE and not isinstance(self._goal, Explore)
         least = 0.0 if may_stand else _IDLE * step * sampled.shape[1]
-        if not may_stand and ((touching > 0.5) | (_extent(plans) < least)).all():  # it got into a corner
+        cornered = not may_stand and bool(((touching > 0.5) | (_extent(plans) < least)).all())
+        self._cornered = self._cornered + 1 if cornered else 0
+        if cornered and self._is_turning():
             turns = spot_turns(self._robot, sampled.shape[1])
             way = turns[by_merit(turns, np.zeros(2), self._expected(), others=plans)[0]]
             judged = self.model.heads.touching(told[:1], torch.from_numpy(to_network(way[None], step))).sigmoid()
             return [way, *plans], float(judged)
         order = by_merit(plans, touching, self._expected(), least)
         return [plans[k] for k in order], float(touching[order[0]])
+
+    def _is_turning(self) -> bool:
+        """In a corner it looks all around; if nothing was better it tries for a second, and looks again."""
+        around = math.ceil(2 * math.pi / min(_TURN_RATE, self._robot.max_angular_speed) * self._robot.frame_rate)
+        return self._cornered % (around + math.ceil(self._robot.frame_rate)) < around
 
     def _expected(self) -> np.ndarray | None:
         """What is left of the last plan, seen from here."""

@@ -155,6 +155,21 @@ def test_in_a_corner_it_turns_on_the_spot(model: NavigationModel, monkeypatch: p
         assert plan.collision == pytest.approx(0.9526 if turns else 0.0474, abs=1e-3)
 
 
+def test_from_a_corner_without_a_way_it_tries_in_the_end(
+    model: NavigationModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = torch.zeros(8, 8, 4)
+    ahead[..., 0] = ahead[..., 2] = 1.0
+    monkeypatch.setattr(model, "sample", lambda told, noise: ahead)
+    monkeypatch.setattr(model.heads, "touching", lambda plan, ways: torch.full(ways.shape[:-2], 3.0))
+    policy = LearnedPolicy(model)
+    policy.reset(ROBOT, Explore(), seed=0)
+    drives = [bool(policy.plan(seen(k % 40), Explore()).waypoints[:, 0].any()) for k in range(1, 90)]
+    around = drives.index(True)  # frames of a whole turn at 0.9 rad/s
+    assert around * 0.9 / ROBOT.frame_rate == pytest.approx(2 * math.pi, abs=0.4)
+    assert sum(drives[around : around + 10]) == 5 and not any(drives[around + 5 : around + 30])
+
+
 @pytest.mark.parametrize("rate", [5.0, 30.0])
 def test_it_turns_where_its_plans_would(model: NavigationModel, monkeypatch: pytest.MonkeyPatch, rate: float) -> None:
     robot = dataclasses.replace(ROBOT, frame_rate=rate, control_rate=60.0)
