@@ -217,3 +217,9 @@ def test_with_its_goal_masked_it_explores_and_is_told_where_it_is(model: Navigat
     plan, free, knowing = masked.plan(frame, goal), alone.plan(frame, Explore()), asked.plan(frame, goal)
     np.testing.assert_array_equal(plan.waypoints, free.waypoints)
     assert (plan.arrival, plan.distance) == (knowing.arrival, knowing.distance) != (free.arrival, free.distance)
+
+
+@pytest.mark.parametrize("policy", ["oracle", "bearing"])
+def test_only_networks_can_do_without_their_goal(policy: str) -> None:
+    with pytest.raises(ValueError, match="cannot do without its goal"):
+        EvaluationSettings(policy, "point-goal", mask_goal=True)

@@ -33,7 +33,6 @@ class EvaluationSettings:
     distance: tuple[float, float] | None = None  # m, shortest way from start to goal; None = the task's own
     scenes: str = "houses"  # houses | city | one scene (house:SEED, city:SEED?size=METRES) | a mesh file
     robot: str = "turtlebot"  # a shipped robot or the path of a YAML file
-    mask_goal: bool = False  # the policy drives without its goal and is only told when it is there
     noise: bool = False  # camera effects, actuation noise and odometry drift
     people: int = 0  # moving about in every scene
     split: Literal["train", "val", "test"] = "test"
@@ -42,6 +41,7 @@ class EvaluationSettings:
     episodes_file: Path | None = None  # a Habitat .json.gz instead of generated episodes
     scenes_dir: Path | None = None  # where the scenes of a public episodes file lie
     language: str | None = None  # keeps the instructions of an episodes file in this language ("en")
+    mask_goal: bool = False  # the policy drives without its goal and is only told when it is there
 
     def __post_init__(self) -> None:
         check_policy(self.policy, self.task)

@@ -45,6 +45,7 @@ def import_checkpoint(file: Path, kind: Kind, metric_spacing: float, out: Path) 
     tensors = {name: _tensor(array) for name, array in state_dict_of(load_torch(file, shells=True), file).items()}
     network = build(kind)
     load_strictly(network, tensors, kind, str(file))
+    make_folder(out.parent)
     part = out.with_name(f".{out.name}.part")  # no folder of that name is ever half written
     save_published(network, config, part)
     try:
