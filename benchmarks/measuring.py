@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
-if str(ROOT) not in sys.path:  # also runs where the package is not installed
-    sys.path.insert(0, str(ROOT))
+from nav_foundation.commit import commit
+from sim_envs.metrics import Estimate, paired_comparison
 
-from nav_foundation.commit import commit  # noqa: E402
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)
@@ -68,3 +68,11 @@ def hardware() -> str:
         lines = (line.partition(":") for line in info.read_text().splitlines())
         model = next((value.strip() for key, _, value in lines if key.startswith("model name")), model)
     return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}, NumPy {np.__version__}"
+
+
+def gained(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> Estimate:
+    """How much more often episodes succeed in the second records, over those that are in both."""
+    first, second = ({record["index"]: record for record in records} for records in (before, after))
+    shared = sorted(first.keys() & second.keys())
+    differences = paired_comparison([first[index] for index in shared], [second[index] for index in shared])
+    return next(found.difference for found in differences if found.metric == "success")

@@ -20,12 +20,12 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # also runs where the package is not installed
     sys.path.insert(0, str(ROOT))
 
-from benchmarks.measuring import Row, append  # noqa: E402
+from benchmarks.measuring import Row, append, gained  # noqa: E402
 from nav_foundation.robot import load_robot  # noqa: E402
 from nav_foundation.training.judging import STATED, rank_correlation, within  # noqa: E402
 from sim_envs.evaluation.evaluate import EpisodeRunner, EpisodeSource, Evaluation, build_policy, evaluate  # noqa: E402
 from sim_envs.evaluation.settings import EvaluationSettings  # noqa: E402
-from sim_envs.metrics import paired_comparison, success_interval  # noqa: E402
+from sim_envs.metrics import success_interval  # noqa: E402
 from sim_envs.rollout import run_episode  # noqa: E402
 
 
@@ -77,10 +77,8 @@ def row_of(name: str, done: Evaluation) -> Row:
 
 def against_masked(done: Evaluation, masked: Evaluation) -> Row:
     """The same episodes with the goal in view and without it."""
-    shared = {record["index"]: record for record in masked.records}
-    pairs = [(record, shared[record["index"]]) for record in done.records if record["index"] in shared]
-    (gain,) = (d for d in paired_comparison([b for _, b in pairs], [a for a, _ in pairs]) if d.metric == "success")
-    return Row("what the goal is worth", gain.difference.mean, "SR", "> 0", f"{gain.difference}, paired")
+    gain = gained(masked.records, done.records)
+    return Row("what the goal is worth", gain.mean, "SR", "> 0", f"{gain}, paired")
 
 
 def distances(policy: str, episodes: int) -> list[Row]:

@@ -21,11 +21,11 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # also runs where the package is not installed
     sys.path.insert(0, str(ROOT))
 
-from benchmarks.measuring import Row, append  # noqa: E402
+from benchmarks.measuring import Row, append, gained  # noqa: E402
 from nav_foundation.files import write_json  # noqa: E402
 from sim_envs.evaluation.evaluate import Evaluation, evaluate  # noqa: E402
 from sim_envs.evaluation.settings import EvaluationSettings  # noqa: E402
-from sim_envs.metrics import paired_comparison, success_interval  # noqa: E402
+from sim_envs.metrics import success_interval  # noqa: E402
 
 MODELS = {"vint": ("--batch", "64", "--rate", "5e-4"), "nano": ("--batch", "16", "--rate", "1e-3")}
 TRIAL = 1_000_000  # steps, never reached: the time ends it
@@ -88,11 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         reached = success_interval([record["success"] for record in driven[model].records])
         rows.append(Row(f"{model}, image goals on a route", reached.mean, "SR", "", f"{reached}"))
     if driven:
-        of = {model: {record["index"]: record for record in done.records} for model, done in driven.items()}
-        shared = sorted(of["vint"].keys() & of["nano"].keys())
-        first, second = ([of[model][index] for index in shared] for model in ("vint", "nano"))
-        (gain,) = (d for d in paired_comparison(first, second) if d.metric == "success")
-        rows.append(Row("nano - vint", gain.difference.mean, "SR", "> 0", f"{gain.difference}, paired"))
+        gain = gained(driven["vint"].records, driven["nano"].records)
+        rows.append(Row("nano - vint", gain.mean, "SR", "> 0", f"{gain}, paired"))
     print("\n".join(map(str, rows)))
     append(options.results, "Training beside ViNT", f"{options.minutes:g} minutes each on {options.data}", rows)
 

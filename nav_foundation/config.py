@@ -140,3 +140,8 @@ def _scalar(hint: Any, value: Any, where: str) -> Any:
     if hint in (int, str, bool) and type(value) is hint:
         return value
     raise ValueError(f"{where} is {value!r}: it takes {'a ' if hint in (float, str) else ''}{hint.__name__}")
+
+
+def listed(text: str) -> tuple[Any, ...]:
+    """The words between the commas of an option."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())

@@ -16,7 +16,6 @@ from nav_foundation.data.dataset import EpisodeDataset
 from nav_foundation.model.config import ModelConfig
 from nav_foundation.model.network import body_of, was_elsewhere
 from nav_foundation.model.units import to_metres, to_network
-from nav_foundation.robot import RobotSpec
 from nav_foundation.training.clearance import NEAR, in_the_way, in_view, random_plans, touches, within_reach
 from nav_foundation.training.drive import Drive
 from nav_foundation.training.pairs import ClipRules, Pairs, frames_ahead, pairs_of
@@ -46,11 +45,8 @@ class Clip:
 class ClipMaker:
     """Cuts clips from a dataset for a network."""
 
-    def __init__(
-        self, dataset: EpisodeDataset, config: ModelConfig, rules: ClipRules, robot: RobotSpec | None = None
-    ) -> None:
-        """`robot` is used where an episode does not tell its own."""
-        self._dataset, self._config, self._rules, self._robot = dataset, config, rules, robot
+    def __init__(self, dataset: EpisodeDataset, config: ModelConfig, rules: ClipRules) -> None:
+        self._dataset, self._config, self._rules = dataset, config, rules
         self._episode = lru_cache(maxsize=4096)(self._load)
 
     def __call__(self, episode: int, frame: int, rng: np.random.Generator) -> Clip:
@@ -73,12 +69,13 @@ class ClipMaker:
                      first + len(ahead) if own is not None else None, rules, rng)
             for k, stand in enumerate(stands)
         )
-        depths = {p: d for number, p in on_drive if (d := self._dataset.depth(episode, number)) is not None}
-        shown, found = _sights(drive, depths, {picture: number for number, picture in on_drive}, stands, pairs)
+        frames = {picture: number for number, picture in on_drive}
+        depths = {p: d for p, number in frames.items() if (d := self._dataset.depth(episode, number)) is not None}
+        shown, found = _sights(drive, depths, frames, stands, pairs)
         far = np.full((len(pictures), drive.sight.cells), np.nan, np.float32)
         for picture, depth in depths.items():
             far[picture] = drive.sight.depths(depth)
-        tried, touched = _tries(drive, depths, {picture: number for number, picture in on_drive}, stands, pairs, rng)
+        tried, touched = _tries(drive, depths, frames, stands, pairs, rng)
         shape = (len(stands), len(pairs[0].kind) + 1, *pairs[0].waypoints.shape[1:])
         return Clip(
             np.stack(pictures), far, np.array([picture for _, picture in stands]),
@@ -89,13 +86,12 @@ class ClipMaker:
 
     def _load(self, episode: int) -> Drive:
         info = self._dataset.info(episode)
-        robot = info.robot or self._robot
-        if robot is None:
+        if info.robot is None:
             raise ValueError(
                 f"{self._dataset.folder}: episode {episode} does not tell its robot: import it with --robot, or name "
                 "one for the training"
             )
-        return Drive(self._dataset, episode, info, robot, self._config)
+        return Drive(self._dataset, episode, info, info.robot, self._config)
 
     def _past(self, drive: Drive, frame: int) -> tuple[list[int], np.ndarray]:
         """Numbers of the past frames, newest first, and whether each was there."""

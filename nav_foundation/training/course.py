@@ -21,6 +21,14 @@ class Losses(NamedTuple):
     sums: Tensor  # [parts] in the order of the course's
     weights: Tensor  # [parts]
 
+    @staticmethod
+    def of(parts: Sequence[tuple[Tensor, Tensor]]) -> Losses:
+        """Of each part's (values, weights), alike in shape."""
+        return Losses(
+            torch.stack([(values * weights).sum() for values, weights in parts]),
+            torch.stack([weights.sum() for _, weights in parts]),
+        )
+
     def total(self, shares: Mapping[str, float], weights: Tensor | None = None) -> Tensor:
         """The loss; `weights` [parts] are those of all processes together, where there are several."""
         counts = torch.tensor(list(shares.values()), device=self.sums.device)

@@ -105,7 +105,4 @@ def losses_of(model: NavigationModel, batch: Batch, frames: Frames, readouts: Re
         (touch_loss(heads.touching(readouts.plan, batch.tried), batch.touched), batch.touched.isfinite().float()),
         (depth_loss(heads.depth(frames.map).squeeze(-1), batch.depth), batch.depth.isfinite().any(dim=1).float()),
     )
-    return Losses(
-        torch.stack([(values * weights).sum() for values, weights in parts]),
-        torch.stack([weights.sum() for _, weights in parts]),
-    )
+    return Losses.of(parts)

@@ -22,7 +22,7 @@ from nav_foundation.geometry import to_frame, wrap_angle
 from nav_foundation.model.published import nomad, vint
 from nav_foundation.model.published.config import Kind, Provenance
 from nav_foundation.model.published.load import build, config_of, save_published
-from nav_foundation.model.published.nomad import NoMaD, actions_of
+from nav_foundation.model.published.nomad import NoMaD, actions_of, noise_schedule
 from nav_foundation.model.published.vint import ViNT
 from nav_foundation.preprocessing import CropAndShrink
 from nav_foundation.training.augment import relit
@@ -150,10 +150,7 @@ class Peer:
             off = _noise_missed(network, condition, batch)
             measured = (~batch.masked).float()
         parts = ((off, batch.drives), (F.mse_loss(distance[:, 0], batch.distance, reduction="none"), measured))
-        return Losses(
-            torch.stack([(values * weights).sum() for values, weights in parts]),
-            torch.stack([weights.sum() for _, weights in parts]),
-        )
+        return Losses.of(parts)
 
     def save(self, network: nn.Module, folder: Path, provenance: dict[str, Any]) -> None:
         assert isinstance(network, (ViNT, NoMaD))
@@ -164,10 +161,7 @@ class Peer:
 
 def _noise_missed(network: NoMaD, condition: Tensor, batch: PeerBatch) -> Tensor:
     """[B] mean square of the noise that is not found in plans mixed with it."""
-    from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
-
-    scheduler = DDPMScheduler(nomad.DIFFUSION_STEPS, beta_schedule="squaredcos_cap_v2", clip_sample=True)
     actions = actions_of(batch.waypoints[..., :2])
-    mixed = scheduler.add_noise(actions, batch.noise, batch.time)  # type: ignore[arg-type]
+    mixed = noise_schedule().add_noise(actions, batch.noise, batch.time)
     found = network.noise_pred_net(mixed, batch.time, condition)
     return torch.as_tensor((found - batch.noise).square().mean(dim=(1, 2)))

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nav_foundation.config import listed
+
 if TYPE_CHECKING:
     from sim_envs.collection.collect import Collected
 
@@ -62,7 +64,7 @@ def _collect(options: argparse.Namespace) -> None:
     if "people" in given:
         given["people"] = (0, given["people"])
     if options.task is not None:
-        given["tasks"] = _listed(options.task)
+        given["tasks"] = listed(options.task)
     workers = _cpus() if options.workers is None else options.workers
     print(summary(collect(CollectSettings(**given), options.out, workers, options.engine), workers))
 
@@ -75,16 +77,12 @@ def collector(options: argparse.Namespace) -> Callable[[Path, int, Path], None]:
         from sim_envs.collection.settings import CollectSettings
 
         settings = CollectSettings(
-            options.scenes, _listed(options.task), options.episodes, policy=str(network), relabel=True, perturb=0.0,
+            options.scenes, listed(options.task), options.episodes, policy=str(network), relabel=True, perturb=0.0,
             expert_share=options.expert_share, depth=True, seed=_SEEDS_APART * (options.seed + 1) + number,
         )
         collect(settings, out, options.workers)
 
     return collect_round
-
-
-def _listed(text: str) -> Any:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def _cpus() -> int:

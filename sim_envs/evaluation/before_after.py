@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from nav_foundation.config import listed
 from nav_foundation.robot import load_robot
 from sim_envs.evaluation.evaluate import evaluate
 from sim_envs.evaluation.settings import EvaluationSettings
@@ -26,7 +27,7 @@ class Reached:
 def both_drive(options: Any) -> Callable[[Path, Path], tuple[str, list[Reached]]]:
     """What the options of `finetune` ask for, checked: lets two networks drive, and gives a table and its data."""
     load_robot(options.robot)
-    tasks: list[Any] = [word.strip() for word in options.task.split(",") if word.strip()]
+    tasks = listed(options.task)
     trials = [
         EvaluationSettings(
             str(options.begin_with), task, scenes=options.scenes, robot=options.robot, noise=True,

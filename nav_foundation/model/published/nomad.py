@@ -6,6 +6,8 @@ what the robot of the training data drove in 1/4 s. https://arxiv.org/abs/2310.0
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -68,9 +70,7 @@ class NoMaD(nn.Module):
     @torch.no_grad()
     def sample(self, condition: Tensor, count: int, generator: torch.Generator) -> Tensor:
         """[B, count, 8, 2] waypoints (x, y) in steps, robot frame, under conditions [B, 256]."""
-        from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
-
-        scheduler = DDPMScheduler(DIFFUSION_STEPS, beta_schedule="squaredcos_cap_v2", clip_sample=True)
+        scheduler = noise_schedule()
         scheduler.set_timesteps(DIFFUSION_STEPS)
         each = condition.repeat_interleave(count, dim=0)
         x = torch.randn(len(each), HORIZON, ACTION, generator=generator, device=generator.device).to(each.device)
@@ -78,6 +78,12 @@ class NoMaD(nn.Module):
             noise = self.noise_pred_net(x, step.to(each.device).expand(len(each)), each)
             x = scheduler.step(noise, step, x, generator=generator).prev_sample
         return waypoints_of(x).reshape(len(condition), count, HORIZON, ACTION)
+
+
+def noise_schedule() -> Any:
+    from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+
+    return DDPMScheduler(DIFFUSION_STEPS, beta_schedule="squaredcos_cap_v2", clip_sample=True)
 
 
 def actions_of(waypoints: Tensor) -> Tensor:
