@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nav_foundation.geometry import between, shift_waypoints, wrap_angle
+from nav_foundation.geometry import between, shift_waypoints
 from nav_foundation.model.encoder import Frames
 from nav_foundation.model.goals import GoalTokens, as_bytes
-from nav_foundation.model.network import Decision, History, NavigationModel, Readouts, body_of, was_elsewhere
+from nav_foundation.model.network import History, Memory, NavigationModel, Readouts, body_of, was_elsewhere
 from nav_foundation.model.units import to_metres, to_network
 from nav_foundation.preprocessing import Preprocessor, normalise
 from nav_foundation.robot import RobotSpec
@@ -33,16 +33,14 @@ from nav_foundation.types import (
     RouteGoal,
 )
 from policies.agent import SURE
+from policies.choice import TRIED, Trail, by_merit, extent, simple_ways
+from policies.lost import Lost
 from policies.policy import Tour
 
 SAMPLES = 8  # plans that the flow proposes
 UNREACHABLE = 0.8  # chance from which on a distance is told as infinite
 _NANOSECONDS = 1e9
-_LOYALTY = 0.5  # how much nearness to the last plan counts against nearness to the other ones
-_CAUTION = 1.0  # m that touching something counts as
 _IDLE = 0.4  # share of what it could drive that a plan should move at least; to stand counts as 1 m
-_TURN_RATE = 0.9  # rad/s on the spot
-_RADIAN = 0.3  # m that a radian of yaw counts in comparing plans
 
 
 class _Past(NamedTuple):
@@ -65,7 +63,7 @@ class LearnedPolicy:
         longest = config.history * config.history_spacing + 1.0
         self._past: deque[_Past] = deque(maxlen=math.ceil(longest * robot.frame_rate))
         self._last: tuple[np.ndarray, Pose2 | None] | None = None
-        self._cornered = 0  # frames in a row without a way on
+        self._trail, self._lost = Trail(robot.frame_rate), Lost()
         self._noise = self.model.noise(max(self._samples, 1), torch.Generator().manual_seed(seed))
         self._goal, self._fixed = goal, self._fixed_tokens(goal)
 
@@ -77,16 +75,24 @@ class LearnedPolicy:
         frames = self._encoded(observation.rgb)
         memory = model.remember(frames, self._history(observation), self._body)
         tokens = self._fixed or self._place_tokens(observation, goal)
-        readouts = model.decide(memory, GoalTokens(tokens.tokens[None], tokens.seen[None]))
+        readouts = self._decided(memory, tokens)
         decision = model.judge(readouts)
         self._past.append(_Past(observation.stamp_ns, observation.odometry, frames.summary[0]))
-        plans, touching = self._plans(readouts, decision)
+        may_stand = float(decision.arrival) >= SURE and not isinstance(goal, Explore)
+        if not may_stand and self._lost(observation.stamp_ns, observation.odometry, float(decision.distance)):
+            readouts = self._decided(memory, model.goals.none(1))
+        plans, touching = self._plans(readouts, may_stand)
         self._last = plans[0], observation.odometry
+        if observation.odometry is not None:
+            self._trail.add(plans[0], observation.odometry)
         lost = float(decision.unreachable) > UNREACHABLE
         return Plan(
             plans[0], 1.0 / robot.frame_rate, observation.stamp_ns, math.inf if lost else float(decision.distance),
             float(decision.distance_std), float(decision.arrival), touching, alternatives=tuple(plans[1:]),
         )
+
+    def _decided(self, memory: Memory, goal: GoalTokens) -> Readouts:
+        return self.model.decide(memory, GoalTokens(goal.tokens[None], goal.seen[None]))
 
     def _encoded(self, rgb: np.ndarray) -> Frames:
         return self.model.encoder(torch.from_numpy(normalise(self._see(rgb)[None])))  # type: ignore[no-any-return]
@@ -148,31 +154,34 @@ class LearnedPolicy:
 
     # --- plans --------------------------------------------------------------------------------------------------
 
-    def _plans(self, readouts: Readouts, decision: Decision) -> tuple[list[np.ndarray], float]:
+    def _plans(self, readouts: Readouts, may_stand: bool) -> tuple[list[np.ndarray], float]:
         """Plans [H, 3] in metres, the one to drive first, and the chance that it touches something."""
         step = self._robot.step
         if not self._samples:
-            return [to_metres(decision.waypoints[0, 0].numpy(), step)], float(decision.collision)
-        told = readouts.plan[0].expand(self._samples, -1)
-        sampled = self.model.sample(told, self._noise)
-        touching = self.model.heads.touching(told, sampled).sigmoid().double().numpy()
-        plans = to_metres(sampled.numpy(), step)
-        may_stand = float(decision.arrival) >= SURE and not isinstance(self._goal, Explore)
+            plan = to_metres(self.model.heads.regressed(readouts.plan)[0].numpy(), step)
+            return list(plan), float(self._touching(readouts, plan)[0])
+        sampled = self.model.sample(readouts.plan[0].expand(self._samples, -1), self._noise)
+        plans = sampled_plans = to_metres(sampled.numpy(), step)
+        touching, worn = self._touching(readouts, plans), self._worn(plans)
         least = 0.0 if may_stand else _IDLE * step * sampled.shape[1]
-        cornered = not may_stand and bool(((touching > 0.5) | (_extent(plans) < least)).all())
-        self._cornered = self._cornered + 1 if cornered else 0
-        if cornered and self._is_turning():
-            turns = spot_turns(self._robot, sampled.shape[1])
-            way = turns[by_merit(turns, np.zeros(2), self._expected(), others=plans)[0]]
-            judged = self.model.heads.touching(told[:1], torch.from_numpy(to_network(way[None], step))).sigmoid()
-            return [way, *plans], float(judged)
-        order = by_merit(plans, touching, self._expected(), least)
-        return [plans[k] for k in order], float(touching[order[0]])
+        no_way = (touching > 0.5) | (extent(plans) < least) | (worn > TRIED)
+        if not may_stand and no_way.all():
+            ways = simple_ways(self._robot, sampled.shape[1])
+            plans = np.concatenate([plans, ways])
+            touching = np.concatenate([touching, self._touching(readouts, ways)])
+            worn = np.concatenate([worn, self._worn(ways)])
+        order = by_merit(plans, touching, self._expected(), least, sampled_plans, None if may_stand else worn)
+        return [plans[k] for k in order[: self._samples]], float(touching[order[0]])
 
-    def _is_turning(self) -> bool:
-        """In a corner it looks all around; if nothing was better it tries for a second, and looks again."""
-        around = math.ceil(2 * math.pi / min(_TURN_RATE, self._robot.max_angular_speed) * self._robot.frame_rate)
-        return self._cornered % (around + math.ceil(self._robot.frame_rate)) < around
+    def _touching(self, readouts: Readouts, plans: np.ndarray) -> np.ndarray:
+        """[N] chances that plans [N, H, 3] in metres touch something."""
+        told = readouts.plan[0].expand(len(plans), -1)
+        ways = torch.from_numpy(to_network(plans, self._robot.step)).to(told)
+        return self.model.heads.touching(told, ways).sigmoid().double().numpy()
+
+    def _worn(self, plans: np.ndarray) -> np.ndarray:
+        here = self._past[-1].odometry if self._past else None
+        return np.zeros(len(plans)) if here is None else self._trail.worn(plans, here)
 
     def _expected(self) -> np.ndarray | None:
         """What is left of the last plan, seen from here."""
@@ -184,41 +193,3 @@ class LearnedPolicy:
             return None
         left = np.concatenate([plan[1:], plan[-1:]])
         return shift_waypoints(left, then, now)
-
-
-def by_merit(
-    plans: np.ndarray, touching: np.ndarray, last: np.ndarray | None, least: float = 0.0,
-    others: np.ndarray | None = None,
-) -> list[int]:
-    """Numbers of plans [N, H, 3], the one to drive first: free, in the midst of the others, and near the `last` one.
-
-    Of two ways about as likely the one that was begun is kept, but a plan that most others speak against is left.
-    `touching` [N] is the chance of each to touch something. One that moves less than `least` m is no way on: nothing
-    would change any more. `others` [M, H, 3] are the plans themselves if not told.
-    """
-    cost = np.array([_apart(plan, plans if others is None else others).mean() for plan in plans]) + _CAUTION * touching
-    if last is not None:
-        cost += _LOYALTY * _apart(last, plans)
-    if least > 0:
-        cost += np.maximum(0.0, 1.0 - _extent(plans) / least)
-    return [int(k) for k in np.argsort(cost, kind="stable")]
-
-
-def spot_turns(robot: RobotSpec, horizon: int) -> np.ndarray:
-    """[2, H, 3] to the left and to the right: what a robot can do that has driven into a corner."""
-    turns = np.zeros((2, horizon, 3))
-    rate = min(_TURN_RATE, robot.max_angular_speed) / robot.frame_rate
-    turns[:, :, 2] = np.array([[rate], [-rate]]) * np.arange(1, horizon + 1)
-    return turns
-
-
-def _extent(plans: np.ndarray) -> np.ndarray:
-    """[N] m from here to the ends of plans [N, H, 3]."""
-    return np.asarray(np.linalg.norm(plans[:, -1, :2], axis=1) + _RADIAN * np.abs(plans[:, -1, 2]))
-
-
-def _apart(plan: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """[N] m between a plan [H, 3] and others [N, H, 3]; turning on the spot is a way too."""
-    moved = np.linalg.norm(others[..., :2] - plan[:, :2], axis=-1)
-    turned = np.abs(wrap_angle(others[..., 2] - plan[:, 2]))
-    return np.asarray((moved + _RADIAN * turned).mean(axis=-1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -128,6 +130,19 @@ def test_the_flow_of_a_straight_field_ends_where_it_points(
     torch.testing.assert_close(model.sample(readouts.plan[0, :1].expand(3, -1), noise), wanted)
 
 
+def test_goal_tokens_change_in_the_first_layers_alone() -> None:
+    """What the last layer would make of them nobody reads, so leaving it out changes nothing; the one before counts."""
+    told = []
+    for goal_layers in (3, 2, 1):
+        torch.manual_seed(0)
+        model = NavigationModel(replace(preset("tiny"), decoder_layers=3, goal_layers=goal_layers)).eval()
+        with torch.no_grad():
+            goals = model.goals.image(model.encoder(pictures(4, seed=5)).tokens)
+            told.append(model.decide(remembered(model), per_tick(goals)).plan)
+    torch.testing.assert_close(told[0], told[1])
+    assert not torch.allclose(told[1], told[2], atol=1e-3)
+
+
 def test_pictures_of_another_size_are_refused(model: NavigationModel) -> None:
     with pytest.raises(ValueError, match="64x48 pixels"):
         model.encoder(torch.zeros(1, 3, 96, 128))
@@ -140,6 +155,7 @@ def test_nano_is_small_enough_to_ship() -> None:
 
 @pytest.mark.parametrize(("change", "words"), [
     ({"width": 130}, "multiple"), ({"horizon": 0}, "horizon"), ({"farthest": 0.1}, "bins"),
+    ({"goal_layers": 4}, "goal_layers"),
 ])
 def test_configurations_are_checked(change: dict[str, float], words: str) -> None:
     with pytest.raises(ValueError, match=words):

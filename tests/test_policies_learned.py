@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from nav_foundation.types import (
     PoseGoal,
     RouteGoal,
 )
-from policies.learned import LearnedPolicy, by_merit
+from policies.learned import LearnedPolicy
 from policies.masked import GoalMasked
 from sim_envs.evaluation.evaluate import evaluate
 from sim_envs.evaluation.settings import EvaluationSettings
@@ -103,25 +104,6 @@ def test_the_past_counts_and_a_reset_forgets_it(model: NavigationModel) -> None:
     assert not np.allclose(policy.plan(seen(8), Explore()).waypoints, with_past)
 
 
-def test_two_ways_are_not_both_half_taken() -> None:
-    left, right = np.zeros((8, 3)), np.zeros((8, 3))
-    left[:, 2], right[:, 2] = np.linspace(0.2, 1.6, 8), np.linspace(-0.2, -1.6, 8)  # turns on the spot
-    stay, free = np.zeros((8, 3)), np.zeros(8)
-    assert by_merit(np.stack([stay] * 7 + [left]), free, stay, least=0.2)[0] == 7  # to stand is no way on ...
-    assert by_merit(np.stack([stay] * 7 + [left]), free, stay)[0] < 7  # ... unless it may
-    assert by_merit(np.stack([left, right] * 4), free, left)[0] % 2 == 0
-    assert by_merit(np.stack([left, right] * 4), free, right)[0] % 2 == 1
-    assert by_merit(np.stack([stay, *[left] * 7]), free, stay)[0] > 0  # nearly all would go
-    assert by_merit(np.stack([left, right, right]), free[:3], None)[0] > 0
-
-
-def test_of_ways_about_as_likely_the_free_one_is_driven() -> None:
-    left, right = np.zeros((8, 3)), np.zeros((8, 3))
-    left[:, 1], right[:, 1] = np.linspace(0.05, 0.4, 8), np.linspace(-0.05, -0.4, 8)
-    plans = np.stack([left, right] * 4)
-    assert by_merit(plans, np.array([0.9, 0.1] * 4), left)[0] % 2 == 1
-
-
 def test_a_place_is_told_from_where_the_robot_is(model: NavigationModel) -> None:
     """The same place relative to the robot gives the same plan, wherever the odometry's origin is."""
     policy = LearnedPolicy(model, samples=0)
@@ -142,32 +124,41 @@ def test_a_checkpoint_is_evaluated_by_its_folder(model: NavigationModel, tmp_pat
     assert (tmp_path / "r.jsonl").read_text().count("\n") == 2 and records is not None
 
 
-def test_in_a_corner_it_turns_on_the_spot(model: NavigationModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def touching_ahead(chance: float) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """A wall right ahead: what moves touches it with a logit of `chance`, turning does not."""
+    return lambda plan, ways: torch.where(ways[..., :2].abs().amax(dim=(-2, -1)) > 0.1, chance, -3.0)
+
+
+def test_in_a_corner_it_turns_and_then_tries(model: NavigationModel, monkeypatch: pytest.MonkeyPatch) -> None:
     policy = LearnedPolicy(model)
-    policy.reset(ROBOT, Explore(), seed=0)
     ahead = torch.zeros(8, 8, 4)
     ahead[..., 0] = ahead[..., 2] = 1.0  # straight on, at cruise speed
     monkeypatch.setattr(model, "sample", lambda told, noise: ahead)
-    for chance, turns in ((-3.0, False), (3.0, True)):
-        monkeypatch.setattr(model.heads, "touching", lambda plan, ways, c=chance: torch.full(ways.shape[:-2], c))
+    for chance, turns in ((-3.0, False), (0.2, True)):
+        policy.reset(ROBOT, Explore(), seed=0)
+        monkeypatch.setattr(model.heads, "touching", touching_ahead(chance))
         plan = policy.plan(seen(1), Explore())
         assert (abs(plan.waypoints[-1, 2]) > 1.0 and not plan.waypoints[:, :2].any()) == turns
-        assert plan.collision == pytest.approx(0.9526 if turns else 0.0474, abs=1e-3)
+        assert plan.collision == pytest.approx(0.0474, abs=1e-3) and len(plan.alternatives) == 7
+    moves, yaw = [], 0.0
+    for k in range(2, 130):  # it turns as planned, and sees a wall everywhere
+        yaw += plan.waypoints[0, 2]
+        plan = policy.plan(Observation(PICTURES[k % 40], k * 200_000_000, Pose2(0.0, 0.0, yaw)), Explore())
+        moves.append(bool(plan.waypoints[:, :2].any()))
+    assert 2 * math.pi / 0.9 * ROBOT.frame_rate - 10 < moves.index(True) < 120  # not before it has looked around
 
 
-def test_from_a_corner_without_a_way_it_tries_in_the_end(
-    model: NavigationModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ahead = torch.zeros(8, 8, 4)
-    ahead[..., 0] = ahead[..., 2] = 1.0
-    monkeypatch.setattr(model, "sample", lambda told, noise: ahead)
-    monkeypatch.setattr(model.heads, "touching", lambda plan, ways: torch.full(ways.shape[:-2], 3.0))
-    policy = LearnedPolicy(model)
-    policy.reset(ROBOT, Explore(), seed=0)
-    drives = [bool(policy.plan(seen(k % 40), Explore()).waypoints[:, 0].any()) for k in range(1, 90)]
-    around = drives.index(True)  # frames of a whole turn at 0.9 rad/s
-    assert around * 0.9 / ROBOT.frame_rate == pytest.approx(2 * math.pi, abs=0.4)
-    assert sum(drives[around : around + 10]) == 5 and not any(drives[around + 5 : around + 30])
+def test_a_robot_that_gets_nowhere_explores(model: NavigationModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    decide = model.decide
+    monkeypatch.setattr(model, "decide", lambda memory, goals: asked.append(goals.tokens) or decide(memory, goals))
+    monkeypatch.setattr(model.heads.arrival, "forward", lambda value: torch.full((1, 1, 1), -3.0))
+    goal, policy = ImageGoal(PICTURES[0]), LearnedPolicy(model)
+    policy.reset(ROBOT, goal, seed=0)
+    for k in range(66):
+        policy.plan(Observation(PICTURES[1], k * 200_000_000, Pose2(0.0, 0.0, 0.0)), goal)
+    assert {part.shape[2] for part in asked[:61]} == {model.encoder.tokens}
+    assert [part.shape[2] for part in asked[61:65]] == [model.encoder.tokens, 1] * 2  # no goal's one token
 
 
 @pytest.mark.parametrize("rate", [5.0, 30.0])
@@ -178,9 +169,9 @@ def test_it_turns_where_its_plans_would(model: NavigationModel, monkeypatch: pyt
     policy = LearnedPolicy(model)
     policy.reset(robot, Explore(), seed=0)
     monkeypatch.setattr(model, "sample", lambda told, noise: right)
+    monkeypatch.setattr(model.heads, "touching", lambda plan, ways: torch.full(ways.shape[:-2], -3.0))
     assert policy.plan(seen(1), Explore()).waypoints[-1, 2] < 0
     right[..., 0], right[..., 2], right[..., 3] = 1.0, 1.0, 0.0  # straight on at cruise speed is no corner
-    monkeypatch.setattr(model.heads, "touching", lambda plan, ways: torch.full(ways.shape[:-2], -3.0))
     assert policy.plan(seen(2), Explore()).waypoints[-1, 0] == pytest.approx(8 * robot.step)
 
 

@@ -71,7 +71,7 @@ def test_goals_ahead_are_as_far_as_the_drive_to_them(tmp_path: Path) -> None:
     ahead, left = min(distance, 1.4), max(distance - 1.4, 0.0)
     np.testing.assert_allclose(place[:2], [ahead, left], atol=1e-6)  # seen from (0.5, 0)
     for k in images:
-        near = pairs.distance[k] < 1.0 and pairs.place[first, 2] >= 0
+        near = pairs.distance[k] < 0.75 and pairs.place[first, 2] >= 0
         turned = pairs.distance[k] > 1.45
         assert pairs.arrived[k] == (near and not turned)
     # the way: 0.1 m a frame, which is a share of the robot's step, until the goal or the corner
@@ -117,7 +117,7 @@ def test_of_a_policys_drive_only_the_labels_are_learnt(tmp_path: Path) -> None:
     pairs, images, words, (headed_for, other) = clip.pairs[0], *(rows(clip, k) for k in ("image", "words", "point"))
     for weights in (pairs.drives, pairs.measured, pairs.judged):
         assert (weights[[*images, other]] == 0).all()
-        assert (weights[words] == (4 if weights is pairs.drives else 1)).all()
+        assert (weights[words] == (12 if weights is pairs.drives else 3)).all()  # three times as what was asked for
     assert pairs.distance[words] == pytest.approx(3.6) and len(rows(clip, "route")) == 0
     np.testing.assert_allclose(pairs.place[headed_for, :2], 0.0, atol=1e-6)  # in this drive's labels, where it is
     assert pairs.drives[headed_for] == 4 and pairs.measured[headed_for] == 0
@@ -130,7 +130,20 @@ def test_waiting_for_someone_is_learnt_little(tmp_path: Path) -> None:
     make = maker(tmp_path, (info, data))
     for frame, weight in ((2, 1.0), (3, 0.1), (39, 1.0)):
         pairs = make(0, frame, np.random.default_rng(0)).pairs[0]
-        assert pairs.drives[np.flatnonzero(pairs.kind == KINDS.index("words"))] == pytest.approx(weight)
+        assert pairs.drives[np.flatnonzero(pairs.kind == KINDS.index("words"))] == pytest.approx(3 * weight)
+
+
+@pytest.mark.parametrize(("task", "kind"), [("instruction", "words"), ("object-goal", "object")])
+def test_where_what_was_asked_for_lies_is_learnt_once_it_was_in_view(tmp_path: Path, task: str, kind: str) -> None:
+    info, data = corner_drive(True, task=task)
+    make = maker(tmp_path, (dataclasses.replace(info, notes={"goal_known_from": 10}), data))
+    for frame, known in ((9, 0.0), (10, 3.0)):
+        clip = make(0, frame, np.random.default_rng(0))
+        (row,) = rows(clip, kind)
+        assert clip.pairs[0].located[row] == known and clip.pairs[0].measured[row] == known
+    bearing = np.arctan2(2.0, 0.9)  # from (1, 0) to (1.9, 2), and facing it
+    np.testing.assert_allclose(clip.pairs[0].place[row], [0.9, 2.0, bearing], atol=1e-6)
+    assert (clip.found[:, row] == -1).all()  # what words show is not told
 
 
 def test_far_places_are_told_with_an_error_and_reached_from_afar(tmp_path: Path) -> None:

@@ -83,11 +83,15 @@ class DecoderBlock(Block):
         super().__init__(width, heads)
         self.memory_norm, self.cross = nn.LayerNorm(width), Attention(width, heads)
 
-    def decode(self, tokens: Tensor, seen: Tensor, memory: Tensor, memory_seen: Tensor) -> Tensor:
-        """tokens [B, Q, T, D] of Q goals per frame, seen [B, Q, T], memory [B, M, D], memory_seen [B, M]."""
-        b, q, t, d = tokens.shape
-        own = self.norm(tokens).view(b * q, t, d)
-        tokens = tokens + self.attention(own, own, seen.reshape(b * q, t)).view(b, q, t, d)
-        looking = self.memory_norm(tokens).view(b, q * t, d)
-        tokens = tokens + self.cross(looking, memory, memory_seen).view(b, q, t, d)
+    def decode(self, tokens: Tensor, fixed: Tensor | None, seen: Tensor, memory: Tensor, memory_seen: Tensor) -> Tensor:
+        """tokens [B, Q, T, D] of Q goals per frame, memory [B, M, D], memory_seen [B, M].
+
+        Tokens also look at `fixed` ones [B, Q, F, D] of their goal, which stay as they are; seen [B, Q, T + F].
+        """
+        b, q, _, d = tokens.shape
+        own = self.norm(tokens)
+        keys = own if fixed is None else torch.cat([own, self.norm(fixed)], dim=2)
+        tokens = tokens + self.attention(own.flatten(0, 1), keys.flatten(0, 1), seen.flatten(0, 1)).view(b, q, -1, d)
+        looking = self.memory_norm(tokens).view(b, -1, d)
+        tokens = tokens + self.cross(looking, memory, memory_seen).view(b, q, -1, d)
         return torch.as_tensor(tokens + self.mlp(self.mlp_norm(tokens)))

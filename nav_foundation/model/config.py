@@ -15,6 +15,7 @@ class ModelConfig:
     heads: int = 4
     prefix_layers: int = 2
     decoder_layers: int = 3
+    goal_layers: int = 1  # the first of those, in which goal tokens change; then only what is read out does
     history: int = 4  # past frames, a token each
     history_spacing: float = 0.4  # s between them
     horizon: int = 8  # waypoints, one per frame time
@@ -36,6 +37,8 @@ class ModelConfig:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"model {name} is {getattr(self, name)}: give 1 or more")
+        if not 1 <= self.goal_layers <= self.decoder_layers:
+            raise ValueError(f"model goal_layers is {self.goal_layers}: give 1 to {self.decoder_layers} of its layers")
         if not 0.0 < self.nearest < self.farthest or self.distance_bins < 4:
             raise ValueError(f"distance bins {self.nearest}-{self.farthest} m, {self.distance_bins}: give at least 4")
 
@@ -47,7 +50,8 @@ PRESETS = {
     ),
     "nano": ModelConfig(),
     "base": ModelConfig(
-        backbone="convnext_tiny", width=384, heads=6, prefix_layers=4, decoder_layers=6, text_layers=4, flow_width=512,
+        backbone="convnext_tiny", width=384, heads=6, prefix_layers=4, decoder_layers=6, goal_layers=2, text_layers=4,
+        flow_width=512,
     ),
 }
 

@@ -22,6 +22,7 @@ from nav_foundation.model.heads import NUMBERS, Heads
 from nav_foundation.robot import RobotSpec
 
 BODY = 6  # numbers that tell the robot
+READ_OUT = 2  # tokens of a goal that are read out: Readouts.plan and .value
 
 
 class History(NamedTuple):
@@ -67,7 +68,7 @@ class NavigationModel(nn.Module):
         self.goals = GoalAdapters(config)
         self.body, self.motion = MLP(BODY, width, width), MLP(5, width, width)
         self.prefix = nn.ModuleList(Block(width, config.heads) for _ in range(config.prefix_layers))
-        self.readouts = nn.Parameter(0.02 * torch.randn(2, width))
+        self.readouts = nn.Parameter(0.02 * torch.randn(READ_OUT, width))
         self.correspondence = Correspondence(width, len(self.encoder.map_place))
         self.decoder = nn.ModuleList(DecoderBlock(width, config.heads) for _ in range(config.decoder_layers))
         self.norm = nn.LayerNorm(width)
@@ -91,11 +92,14 @@ class NavigationModel(nn.Module):
         cells = memory.tokens[:, -len(self.encoder.map_place) :]
         told, found = self.correspondence(goals.tokens.reshape(b, q * g, d), cells)
         tokens = torch.cat([self.readouts.expand(b, q, -1, -1), goals.tokens + told.view(b, q, g, d)], dim=2)
-        seen = torch.cat([torch.ones_like(goals.seen[:, :, :1]).expand(-1, -1, 2), goals.seen], dim=2)
-        for block in self.decoder:
+        seen = torch.cat([torch.ones_like(goals.seen[:, :, :1]).expand(-1, -1, READ_OUT), goals.seen], dim=2)
+        fixed: Tensor | None = None
+        for number, block in enumerate(self.decoder):
             assert isinstance(block, DecoderBlock)
-            tokens = block.decode(tokens, seen, memory.tokens, memory.seen)
-        tokens = self.norm(tokens[:, :, :2])
+            if number == self.config.goal_layers:
+                tokens, fixed = tokens.split([READ_OUT, g], dim=2)
+            tokens = block.decode(tokens, fixed, seen, memory.tokens, memory.seen)
+        tokens = self.norm(tokens[:, :, :READ_OUT])
         return Readouts(tokens[:, :, 0], tokens[:, :, 1], found.view(b, q, g, -1))
 
     def judge(self, readouts: Readouts) -> Decision:

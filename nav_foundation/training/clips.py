@@ -14,6 +14,7 @@ import numpy as np
 
 from nav_foundation.data.dataset import EpisodeDataset
 from nav_foundation.model.config import ModelConfig
+from nav_foundation.model.goals import KINDS
 from nav_foundation.model.network import body_of, was_elsewhere
 from nav_foundation.model.units import to_metres, to_network
 from nav_foundation.training.clearance import NEAR, in_the_way, in_view, random_plans, touches, within_reach
@@ -21,6 +22,7 @@ from nav_foundation.training.drive import Drive
 from nav_foundation.training.pairs import ClipRules, Pairs, frames_ahead, pairs_of
 from nav_foundation.training.sight import UNKNOWN, moved
 
+_IMAGE = KINDS.index("image")
 OWN = 0.3  # share of the plans that are asked about which are those of the pairs
 
 
@@ -113,7 +115,7 @@ def _sights(
         return shown, found
     points = {picture: sight.points(depth) for picture, depth in depths.items()}
     for row, (frame, picture) in enumerate(stands):
-        goals = [q for q, p in enumerate(pairs[row].picture) if pairs[row].located[q] and p in points]
+        goals = [q for q, p in enumerate(pairs[row].picture) if pairs[row].kind[q] == _IMAGE and p in points]
         there = [moved(points[p], drive.here(frames[p]), drive.here(frame)) for p in pairs[row].picture[goals]]
         places, known = sight.find(np.concatenate(there), depths[picture])
         shown[row, goals], found[row, goals] = places.reshape(-1, count, 2), known.reshape(-1, count)

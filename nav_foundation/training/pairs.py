@@ -16,6 +16,7 @@ from nav_foundation.types import ROUTE_COMMANDS, Pose2
 
 FACING = math.radians(60)  # rad within which a goal picture counts as reached
 IMAGE_RADIUS, PLACE_RADIUS = 1.0, 0.5  # m of success
+INSIDE = 0.75  # share of that within which one has arrived, as learnt: who errs a little still stops inside
 ROUTE_AHEAD = 3.0  # m of the drive over which its turn names a route command
 FAR, SPREAD, FAR_RADIUS = (3.0, 60.0), (0.5, 3.0), 5.0  # m along the drive, m of error, m of success
 TURNS = ((math.radians(130), "back"), (math.radians(35), "turn"))  # rad, at least
@@ -35,6 +36,7 @@ class ClipRules:
     behind: float = 0.1  # share of goals that the drive has passed: the way is not known, the distance is
     forgotten: float = 0.5  # share of clips whose past is left out: the expert's last turn tells its next too well
     corrections: float = 4.0  # weight of what the expert says where a policy drove: few goals there have answers
+    asked: float = 3.0  # weight of what the drive was asked for: one goal of many, and often the only one in words
     waiting: float = 0.1  # weight of plans to stand and wait: the one who is waited for may be out of view
     place_noise: float = 0.05  # share of a told distance by which it is wrong
 
@@ -45,8 +47,8 @@ class Pair:
 
     kind: str  # of goals.KINDS
     picture: int = 0  # the clip's picture of an image goal
-    place: tuple[float, float, float] = (0.0, 0.0, 0.0)  # x, y (m), yaw in the robot's frame: told, or of the picture
-    located: bool = False  # where the picture was taken is to be learnt
+    place: tuple[float, float, float] = (0.0, 0.0, 0.0)  # x, y (m), yaw in the robot's frame
+    located: bool = False  # where that is is to be learnt from the picture or the words
     has_yaw: bool = False
     spread: float = 0.0  # m of error of a far place
     words: str = ""
@@ -65,7 +67,7 @@ class Pairs:
     place: np.ndarray  # [Q, 3] float32
     has_yaw: np.ndarray  # [Q] bool
     spread: np.ndarray  # [Q] float32 m
-    located: np.ndarray  # [Q] float32 weight of where a picture was taken
+    located: np.ndarray  # [Q] float32 weight of the place, where it is not told
     words: tuple[str, ...]  # Q of them
     route: np.ndarray  # [Q] int64
     waypoints: np.ndarray  # [Q, H, 4] float32 as units.to_network gives them
@@ -103,19 +105,26 @@ def pairs_of(
     if not drive.is_experts and drive.labels is not None:
         places[0] = _headed_for(drive, frame)
     pairs += places
+    asked_for = len(pairs)
     pairs.append(_own_goal(drive, frame, own))
     pairs.append(_route(drive, frame))
     pairs += [_far(drive, frame, rng) for _ in range(rules.far)]
     pairs.append(Pair("none", waypoints=drive.plan(frame)))
     made = stacked(pairs, drive.robot.step, len(drive.plan(frame)))
     weight = (1.0 if drive.is_experts else rules.corrections) * (rules.waiting if drive.waits(frame) else 1.0)
-    return replace(made, drives=made.drives * np.float32(weight))
+    asked = np.ones(len(pairs), np.float32)
+    asked[asked_for] = 1.0 if pairs[asked_for].kind == "none" else rules.asked
+    return replace(
+        made, drives=made.drives * asked * np.float32(weight), measured=made.measured * asked,
+        judged=made.judged * asked, located=made.located * asked,
+    )
 
 
 def _picture(drive: Drive, frame: int, goal: int, picture: int) -> Pair:
     away = drive.place(frame, goal)
     distance = _driven(drive, frame, goal)
-    arrived = None if distance is None else distance < IMAGE_RADIUS and abs(float(wrap_angle(away.yaw))) < FACING
+    facing = abs(float(wrap_angle(away.yaw))) < FACING
+    arrived = None if distance is None else distance < INSIDE * IMAGE_RADIUS and facing
     return Pair(
         "image", picture, (away.x, away.y, away.yaw), True, waypoints=_way(drive, frame, goal), distance=distance,
         arrived=arrived,
@@ -129,7 +138,7 @@ def _place(drive: Drive, frame: int, goal: int, rules: ClipRules, rng: np.random
     return Pair(
         "point", place=(away.x + off[0], away.y + off[1], away.yaw), has_yaw=bool(rng.random() < 0.5),
         waypoints=_way(drive, frame, goal), distance=distance,
-        arrived=None if distance is None else distance < PLACE_RADIUS,
+        arrived=None if distance is None else distance < INSIDE * PLACE_RADIUS,
     )
 
 
@@ -149,7 +158,7 @@ def _far(drive: Drive, frame: int, rng: np.random.Generator) -> Pair:
     if not drive.is_experts and drive.labels is not None:
         said = _headed_for(drive, frame)
         x, y, way = said.place[0], said.place[1], said.waypoints
-    arrived = math.hypot(x, y) < FAR_RADIUS
+    arrived = math.hypot(x, y) < INSIDE * FAR_RADIUS
     off = rng.normal(0.0, spread, 2)
     return Pair("far", place=(x + off[0], y + off[1], 0.0), spread=spread, waypoints=way, distance=distance,
                 arrived=arrived)
@@ -178,19 +187,22 @@ def _own_goal(drive: Drive, frame: int, picture: int | None) -> Pair:
     known = frame >= drive.known_from
     distance = float(labels.distances[frame]) if known else None
     away = between(drive.here(frame), Pose2(goal.get("x", 0.0), goal.get("y", 0.0), goal.get("yaw", 0.0)))
-    arrived = bool(known and labels.distances[frame] < goal.get("radius", IMAGE_RADIUS))
+    located = known and "x" in goal
+    arrived = bool(known and labels.distances[frame] < INSIDE * goal.get("radius", IMAGE_RADIUS))
     if task in ("image-goal", "tour") and picture is not None:
         facing = abs(float(wrap_angle(away.yaw))) < FACING
         in_view = task == "image-goal" or (distance or math.inf) < TOUR_IN_VIEW
         arrived = arrived and facing
-        return Pair("image", picture, waypoints=plan if in_view else None, distance=distance, arrived=arrived)
+        return Pair("image", picture, (away.x, away.y, away.yaw), located, waypoints=plan if in_view else None,
+                    distance=distance, arrived=arrived)
     if task == "point-goal":
         return Pair("point", place=(away.x, away.y, 0.0), waypoints=plan, distance=distance, arrived=arrived)
-    if task == "object-goal":
-        return Pair("object", words=str(goal["category"]), waypoints=plan, distance=distance, arrived=arrived)
-    if task == "instruction" and drive.info.instruction:
-        return Pair("words", words=drive.info.instruction, waypoints=plan, distance=distance, arrived=arrived)
-    return Pair("none", waypoints=plan)
+    words = drive.info.instruction if task == "instruction" else goal.get("category")
+    if task not in ("instruction", "object-goal") or not words:
+        return Pair("none", waypoints=plan)
+    facing_it = (away.x, away.y, math.atan2(away.y, away.x))
+    return Pair("words" if task == "instruction" else "object", place=facing_it, located=located, words=str(words),
+                waypoints=plan, distance=distance, arrived=arrived)
 
 
 def _route(drive: Drive, frame: int) -> Pair:

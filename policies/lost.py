@@ -1,0 +1,46 @@
+"""Notices that a robot gets nowhere: then it explores for a while, which leads out of what a goal leads into."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+from nav_foundation.types import Pose2
+
+_PATIENCE = 12.0  # s within ...
+_STUCK = 1.0  # ... so many m of where it was: it gets nowhere
+_AWAY = 2.0  # m to explore away from there
+_LONGEST = 20.0  # s to do so
+_NEARER = 0.6  # share of the distance to the goal from which on it goes there after all
+_NANOSECONDS = 1e9
+
+
+class Lost:
+    """Call it once per frame; it says whether to explore instead of driving to the goal."""
+
+    def __init__(self) -> None:
+        self._places: deque[tuple[int, Pose2]] = deque()
+        self._begun: tuple[int, Pose2, float] | None = None  # since when it explores, where, and how far the goal was
+
+    def __call__(self, stamp_ns: int, here: Pose2 | None, distance: float) -> bool:
+        """`here` by odometry, `distance` m to the goal as far as it is known."""
+        if here is None:
+            return False
+        if self._begun is not None:
+            began, there, far = self._begun
+            seconds = (stamp_ns - began) / _NANOSECONDS
+            if _apart(here, there) > _AWAY or seconds > _LONGEST or distance < _NEARER * far:
+                self._begun = None
+                self._places.clear()
+            return self._begun is not None
+        self._places.append((stamp_ns, here))
+        while stamp_ns - self._places[0][0] > _PATIENCE * _NANOSECONDS:
+            _, there = self._places.popleft()
+            if all(_apart(place, there) < _STUCK for _, place in self._places):
+                self._begun = (stamp_ns, here, distance)
+                return True
+        return False
+
+
+def _apart(a: Pose2, b: Pose2) -> float:
+    return math.hypot(a.x - b.x, a.y - b.y)
