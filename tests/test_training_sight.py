@@ -15,6 +15,7 @@ from nav_foundation.data.dataset import EpisodeDataset
 from nav_foundation.data.images import encode_depth
 from nav_foundation.data.writer import DatasetWriter
 from nav_foundation.model.config import preset
+from nav_foundation.model.goals import KINDS
 from nav_foundation.robot import CameraSpec, load_robot
 from nav_foundation.training.augment import mirrored
 from nav_foundation.training.batch import collate
@@ -149,3 +150,33 @@ def test_clips_know_what_they_show_where_there_is_depth(tmp_path: Path) -> None:
     batch = collate(clips, CONFIG)
     assert (batch.found[:, -1] == HIDDEN).all()  # the partner's picture, from another scene
     assert (collate([without, without], CONFIG).found == UNKNOWN).all()
+
+
+@pytest.mark.parametrize(("task", "place", "since", "told_as"), [
+    ("object-goal", (1.5, 0.5), 0, SEEN), ("instruction", (1.5, 0.5), 0, SEEN),
+    ("object-goal", (3.0, 0.0), 0, UNKNOWN),  # behind the wall; another one may be before it
+    ("object-goal", (1.5, 0.5), 9, HIDDEN), ("instruction", (1.5, 0.5), 9, UNKNOWN),  # not found yet
+])
+def test_words_name_what_is_seen(
+    tmp_path: Path, task: str, place: tuple[float, float], since: int, told_as: int
+) -> None:
+    data = dataclasses.replace(
+        made_up_drive(0, 30, size=(96, 128), labels=True), poses=np.zeros((30, 3)),
+        depth=[encode_depth(np.full((96, 128), 2.0, np.float32))] * 30,
+    )
+    info = dataclasses.replace(
+        told(0), instruction="Go there.", notes={"goal_known_from": since},
+        goal={"type": task, "category": "chair", "x": place[0], "y": place[1], "radius": 1.0},
+    )
+    with DatasetWriter(tmp_path / "drive", 5) as writer:
+        writer.add(info, data)
+    clip = ClipMaker(EpisodeDataset(tmp_path / "drive"), CONFIG, ClipRules(soon=0.0))(0, 4, np.random.default_rng(0))
+    (row,) = np.flatnonzero(np.isin(clip.pairs[0].kind, (KINDS.index("words"), KINDS.index("object"))))
+    assert (clip.found[0, row, : CONFIG.text_tokens] == told_as).all()
+    assert (clip.found[0, row, CONFIG.text_tokens :] == UNKNOWN).all()
+    if told_as == SEEN:
+        ahead = place[0] - load_robot("turtlebot").camera.mount_forward
+        column = (63.5 - 64 * place[1] / ahead + 0.5) / 16 - 0.5
+        np.testing.assert_allclose(clip.shown[0, row, : CONFIG.text_tokens, 0], column, atol=0.05)
+        flipped = mirrored(clip)
+        np.testing.assert_allclose(flipped.shown[0, row, : CONFIG.text_tokens, 0], 7 - column, atol=0.05)

@@ -20,9 +20,11 @@ from nav_foundation.model.units import to_metres, to_network
 from nav_foundation.training.clearance import NEAR, in_the_way, in_view, random_plans, touches, within_reach
 from nav_foundation.training.drive import Drive
 from nav_foundation.training.pairs import ClipRules, Pairs, frames_ahead, pairs_of
-from nav_foundation.training.sight import UNKNOWN, moved
+from nav_foundation.training.sight import HIDDEN, SEEN, UNKNOWN, moved
 
-_IMAGE = KINDS.index("image")
+_IMAGE, _OBJECT = KINDS.index("image"), KINDS.index("object")
+_WORDS = (KINDS.index("words"), _OBJECT)
+NAMED_HEIGHT = 0.3  # m over the floor at which a named place is looked for
 OWN = 0.3  # share of the plans that are asked about which are those of the pairs
 
 
@@ -74,6 +76,8 @@ class ClipMaker:
         frames = {picture: number for number, picture in on_drive}
         depths = {p: d for p, number in frames.items() if (d := self._dataset.depth(episode, number)) is not None}
         shown, found = _sights(drive, depths, frames, stands, pairs)
+        words = slice(self._config.text_tokens)
+        _named(drive, depths, stands, pairs, shown[:, :, words], found[:, :, words])
         far = np.full((len(pictures), drive.sight.cells), np.nan, np.float32)
         for picture, depth in depths.items():
             far[picture] = drive.sight.depths(depth)
@@ -90,8 +94,7 @@ class ClipMaker:
         info = self._dataset.info(episode)
         if info.robot is None:
             raise ValueError(
-                f"{self._dataset.folder}: episode {episode} does not tell its robot: import it with --robot, or name "
-                "one for the training"
+                f"{self._dataset.folder}: episode {episode} does not tell its robot: import it again with --robot"
             )
         return Drive(self._dataset, episode, info, info.robot, self._config)
 
@@ -120,6 +123,26 @@ def _sights(
         places, known = sight.find(np.concatenate(there), depths[picture])
         shown[row, goals], found[row, goals] = places.reshape(-1, count, 2), known.reshape(-1, count)
     return shown, found
+
+
+def _named(
+    drive: Drive, depths: dict[int, np.ndarray], stands: list[tuple[int, int]], pairs: tuple[Pairs, ...],
+    shown: np.ndarray, found: np.ndarray,
+) -> None:
+    """Fills in, of the tokens [S, Q, K] of words, where the stands' pictures show the place that they name.
+
+    Where it is hidden nothing is known, since another one of its kind may be in view; but an object that was not found
+    yet is nowhere.
+    """
+    for row, (_, picture) in enumerate(stands):
+        if picture not in depths:
+            continue
+        for q in np.flatnonzero(np.isin(pairs[row].kind, _WORDS)):
+            if pairs[row].located[q] > 0:
+                place, known = drive.sight.find(np.append(pairs[row].place[q, :2], NAMED_HEIGHT)[None], depths[picture])
+                shown[row, q], found[row, q] = place[0], SEEN if known[0] == SEEN else UNKNOWN
+            elif pairs[row].kind[q] == _OBJECT:
+                found[row, q] = HIDDEN
 
 
 def _tries(

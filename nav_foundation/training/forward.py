@@ -26,7 +26,7 @@ from nav_foundation.training.losses import (
 
 # Shares of the sum.
 PARTS = {
-    "waypoints": 5.0, "flow": 2.0, "distance": 0.3, "arrival": 1.0, "place": 1.0, "sight": 0.5, "collision": 1.0,
+    "waypoints": 5.0, "flow": 2.0, "distance": 0.3, "arrival": 1.0, "place": 1.0, "sight": 1.0, "collision": 1.0,
     "depth": 1.0,
 }
 
@@ -88,7 +88,7 @@ def goal_tokens(model: NavigationModel, batch: Batch, frame_tokens: Tensor) -> G
 
 
 def losses_of(model: NavigationModel, batch: Batch, frames: Frames, readouts: Readouts) -> Losses:
-    heads, encoder = model.heads, model.encoder
+    heads = model.heads
     time = batch.time.flatten()
     noisy, slopes = flow_pair(batch.waypoints.flatten(0, 1), batch.noise.flatten(0, 1), time)
     edges = torch.as_tensor(heads.edges)
@@ -100,9 +100,18 @@ def losses_of(model: NavigationModel, batch: Batch, frames: Frames, readouts: Re
         (distance_loss(heads.distance(readouts.value), targets), batch.measured),
         (arrival_loss(heads.arrival(readouts.value).squeeze(-1), batch.arrived), batch.judged),
         (place_loss(heads.place(readouts.value), place_targets(batch.place)), batch.located),
-        (sight_loss(readouts.found[:, :, : batch.found.shape[2]], batch.shown, batch.found, encoder.columns),
-         batch.found.ge(0).any(dim=2).float()),
+        sight_part(model, readouts.found[:, :, : batch.found.shape[2]], batch.shown, batch.found),
         (touch_loss(heads.touching(readouts.plan, batch.tried), batch.touched), batch.touched.isfinite().float()),
-        (depth_loss(heads.depth(frames.map).squeeze(-1), batch.depth), batch.depth.isfinite().any(dim=1).float()),
+        depth_part(model, frames, batch.depth),
     )
     return Losses.of(parts)
+
+
+def sight_part(model: NavigationModel, logits: Tensor, shown: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
+    """Values and weights of where goals' tokens are seen [B, Q, K, cells + 1]; see Batch.shown and .found."""
+    return sight_loss(logits, shown, found, model.encoder.columns), found.ge(0).any(dim=2).float()
+
+
+def depth_part(model: NavigationModel, frames: Frames, depth: Tensor) -> tuple[Tensor, Tensor]:
+    """Values and weights of how far away cells are: depth [N, cells] in m, NaN where it is not known."""
+    return depth_loss(model.heads.depth(frames.map).squeeze(-1), depth), depth.isfinite().any(dim=1).float()

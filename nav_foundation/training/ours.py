@@ -32,13 +32,13 @@ class Ours:
     begin_with: Path | None = None  # a checkpoint
     tune: str = "all"  # of tuning.TUNES
 
-    @staticmethod
-    def of(settings: TrainSettings, begin_with: Path | None) -> Ours:
+    @classmethod
+    def of(cls, settings: TrainSettings, begin_with: Path | None) -> Ours:
         if begin_with is None:
             config = replace(preset(settings.model), text_tower=settings.text_tower)
         else:
             config = config_of(begin_with)
-        return Ours(config, settings.rules, begin_with, settings.tune)
+        return cls(config, settings.rules, begin_with, settings.tune)
 
     @property
     def parts(self) -> Mapping[str, float]:

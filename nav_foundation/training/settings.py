@@ -19,6 +19,7 @@ class TrainSettings:
     model: str = "nano"  # a preset, where nothing is gone on from
     text_tower: str = ""  # see ModelConfig, where nothing is gone on from
     tune: str = "all"  # of tuning.TUNES, where something is gone on from
+    eyes: bool = False  # teach only to see, with depth: see eyes.py
     hold: bool = False  # keep the last drives of the data to judge by, instead of validation
     steps: int = 20_000
     batch: int = 16  # clips, over all processes

@@ -19,6 +19,7 @@ from nav_foundation.commit import commit
 from nav_foundation.config import to_mapping
 from nav_foundation.model.published.config import KINDS
 from nav_foundation.training.course import Batch, Course, Losses
+from nav_foundation.training.eyes import Eyes
 from nav_foundation.training.ours import Ours
 from nav_foundation.training.peers import Peer
 from nav_foundation.training.samples import Part, Samples, loader
@@ -218,8 +219,10 @@ def _optimiser(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimiz
 def course_of(settings: TrainSettings, begin_with: Path | None = None) -> Course:
     if settings.text_tower and (begin_with is not None or settings.model in KINDS):
         raise ValueError("a text tower is chosen with a network of ours and new weights: leave out --text-tower")
+    if settings.eyes and settings.model in KINDS:
+        raise ValueError(f"{settings.model} has no eyes to be trained alone: leave out --eyes")
     if settings.model not in KINDS:
-        return Ours.of(settings, begin_with)
+        return (Eyes if settings.eyes else Ours).of(settings, begin_with)
     if begin_with is not None:
         raise ValueError(f"{settings.model} is trained from its beginning, to be compared with: leave out --from")
     return Peer("vint" if settings.model == "vint" else "nomad")

@@ -12,10 +12,10 @@ Verb = Callable[..., argparse.ArgumentParser]  # cli._verb: (verbs, name, run, a
 
 def add_predict(verbs: Any, verb: Verb) -> None:
     parser = verb(verbs, "predict", _predict, "draw what a model makes of your own pictures or film", """\
-  nav-foundation predict --model nano/model --images hall.jpg --hfov 79 --goal door.jpg --robot turtlebot --out seen
-  nav-foundation predict --model nano/model --images drive.mp4 --goal "object: chair" --robot me.yaml --out seen
-  nav-foundation predict --model nano/model --images photos --fps 10 --goal explore --robot me.yaml --out seen
-  nav-foundation predict --model nano/model --images photos --poses p.csv --goal 3,-1 --robot me.yaml --out seen
+  nav-foundation predict --model nano --images hall.jpg --hfov 79 --goal door.jpg --robot turtlebot --out seen
+  nav-foundation predict --model nano --images drive.mp4 --goal "object: chair" --robot me.yaml --out seen
+  nav-foundation predict --model nano --images photos --fps 10 --goal explore --robot me.yaml --out seen
+  nav-foundation predict --model nano --images photos --poses p.csv --goal 3,-1 --robot me.yaml --out seen
 
 A goal is a picture file, x,y or x,y,yaw (m, rad, in the frame of the first picture: x ahead, y to the left; write
 --goal=-1,0 when it begins with a minus), "words: ...", "object: ...", route: left, right, straight or back, or explore.
