@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 
 import numpy as np
@@ -14,7 +13,7 @@ from nav_foundation.types import Pose2
 LOYALTY = 0.5  # how much nearness to the last plan counts against nearness to the other ones
 CAUTION = 2.0  # m that touching something counts as
 WEARINESS = 0.4  # m that a second counts as for which a plan was tried before ...
-TRIED, WORN_OUT = 2.5, 8.0  # s; ... from the first on it is no way on, and the second is the most
+TRIED, WORN_OUT = 2.5, 4.5  # s; ... from the first on it is no way on, and the second is the most: touching is worse
 _RADIAN = 0.3  # m that a radian of yaw counts in comparing plans
 _TURN_RATE = 0.9  # rad/s on the spot
 _CURVES = (0.0, 0.4, -0.4, 0.9, -0.9)  # rad/s of the arcs
@@ -25,27 +24,33 @@ class Trail:
     """Where plans led to that were driven. One that leads there again is hardly a way on: the robot goes round in
     circles, or pushes against what it does not see."""
 
+    _EVERY = 0.2  # s between places that are kept
     _RECENT = 2.0  # s of plans that are still the same way
-    _NEAR, _ALIKE = 0.3, 0.5  # m, rad
+    _NEAR, _ALIKE = 0.375, 0.3  # share of what a plan could drive, rad per s of a plan
 
-    def __init__(self, frame_rate: float, seconds: float = 180.0) -> None:
-        self._each = 1.0 / frame_rate
-        self._ends: deque[tuple[float, float, float]] = deque(maxlen=math.ceil(seconds * frame_rate))
+    def __init__(self, robot: RobotSpec, horizon: int, seconds: float = 180.0) -> None:
+        self._near = self._NEAR * robot.step * horizon
+        self._alike = self._ALIKE * horizon / robot.frame_rate
+        self._ends: deque[tuple[int, float, float, float]] = deque(maxlen=round(seconds / self._EVERY))
 
-    def add(self, plan: np.ndarray, here: Pose2) -> None:
-        """A plan [H, 3] that is driven for a frame."""
-        x, y, yaw = _ends(plan[None], here)[0]
-        self._ends.append((x, y, yaw))
+    def add(self, plan: np.ndarray, here: Pose2, stamp_ns: int) -> None:
+        """A plan [H, 3] that is driven from `here`, where the robot was at a time."""
+        if self._ends and stamp_ns < self._ends[-1][0]:  # the clock was set back
+            self._ends.clear()
+        if self._ends and stamp_ns - self._ends[-1][0] < 0.9 * self._EVERY * 1e9:
+            return
+        x, y, yaw = _ends(plan[None], here)[0].tolist()
+        self._ends.append((stamp_ns, x, y, yaw))
 
     def worn(self, plans: np.ndarray, here: Pose2) -> np.ndarray:
         """[N] s for which the ends of plans [N, H, 3] were driven to before, at most WORN_OUT."""
-        old = np.array(self._ends)[: max(0, len(self._ends) - round(self._RECENT / self._each))]
+        old = np.array(self._ends).reshape(-1, 4)[: max(0, len(self._ends) - round(self._RECENT / self._EVERY)), 1:]
         if not len(old):
             return np.zeros(len(plans))
         ends = _ends(plans, here)[:, None]
-        near = np.linalg.norm(ends[..., :2] - old[:, :2], axis=-1) < self._NEAR
-        alike = np.abs(wrap_angle(ends[..., 2] - old[:, 2])) < self._ALIKE
-        return np.asarray(np.minimum(WORN_OUT, self._each * (near & alike).sum(axis=1)))
+        near = np.linalg.norm(ends[..., :2] - old[:, :2], axis=-1) < self._near
+        alike = np.abs(wrap_angle(ends[..., 2] - old[:, 2])) < self._alike
+        return np.asarray(np.minimum(WORN_OUT, self._EVERY * (near & alike).sum(axis=1)))
 
 
 def _ends(plans: np.ndarray, here: Pose2) -> np.ndarray:

@@ -63,7 +63,7 @@ class LearnedPolicy:
         longest = config.history * config.history_spacing + 1.0
         self._past: deque[_Past] = deque(maxlen=math.ceil(longest * robot.frame_rate))
         self._last: tuple[np.ndarray, Pose2 | None] | None = None
-        self._trail, self._lost = Trail(robot.frame_rate), Lost()
+        self._trail, self._lost = Trail(robot, config.horizon), Lost(robot)
         self._noise = self.model.noise(max(self._samples, 1), torch.Generator().manual_seed(seed))
         self._goal, self._fixed = goal, self._fixed_tokens(goal)
 
@@ -79,16 +79,17 @@ class LearnedPolicy:
         decision = model.judge(readouts)
         self._past.append(_Past(observation.stamp_ns, observation.odometry, frames.summary[0]))
         may_stand = float(decision.arrival) >= SURE and not isinstance(goal, Explore)
-        if not may_stand and self._lost(observation.stamp_ns, observation.odometry, float(decision.distance)):
+        unreachable = float(decision.unreachable) > UNREACHABLE
+        distance = math.inf if unreachable else float(decision.distance)
+        if not may_stand and self._lost(observation.stamp_ns, observation.odometry, distance):
             readouts = self._decided(memory, model.goals.none(1))
         plans, touching = self._plans(readouts, may_stand)
         self._last = plans[0], observation.odometry
         if observation.odometry is not None:
-            self._trail.add(plans[0], observation.odometry)
-        lost = float(decision.unreachable) > UNREACHABLE
+            self._trail.add(plans[0], observation.odometry, observation.stamp_ns)
         return Plan(
-            plans[0], 1.0 / robot.frame_rate, observation.stamp_ns, math.inf if lost else float(decision.distance),
-            float(decision.distance_std), float(decision.arrival), touching, alternatives=tuple(plans[1:]),
+            plans[0], 1.0 / robot.frame_rate, observation.stamp_ns, distance, float(decision.distance_std),
+            float(decision.arrival), touching, alternatives=tuple(plans[1:]),
         )
 
     def _decided(self, memory: Memory, goal: GoalTokens) -> Readouts:

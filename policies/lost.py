@@ -5,38 +5,48 @@ from __future__ import annotations
 import math
 from collections import deque
 
+from nav_foundation.robot import RobotSpec
 from nav_foundation.types import Pose2
 
 _PATIENCE = 12.0  # s within ...
-_STUCK = 1.0  # ... so many m of where it was: it gets nowhere
-_AWAY = 2.0  # m to explore away from there
+_STUCK, _SHARE = 1.0, 0.2  # ... so many m of where it was, or that share of what it could drive: it gets nowhere
+_AWAY = 2.0  # times that, to explore away from there
 _LONGEST = 20.0  # s to do so
 _NEARER = 0.6  # share of the distance to the goal from which on it goes there after all
+_AT_HAND = 1.0  # m from the goal within which it does not explore
+_GAP = 1.0  # s between frames after which what was before is forgotten
 _NANOSECONDS = 1e9
 
 
 class Lost:
     """Call it once per frame; it says whether to explore instead of driving to the goal."""
 
-    def __init__(self) -> None:
+    def __init__(self, robot: RobotSpec) -> None:
+        self._stuck = min(_STUCK, _SHARE * _PATIENCE * robot.cruise_speed)
         self._places: deque[tuple[int, Pose2]] = deque()
         self._begun: tuple[int, Pose2, float] | None = None  # since when it explores, where, and how far the goal was
+        self._last_ns = 0
 
     def __call__(self, stamp_ns: int, here: Pose2 | None, distance: float) -> bool:
-        """`here` by odometry, `distance` m to the goal as far as it is known."""
-        if here is None:
+        """`here` by odometry; `distance` m to the goal, infinite if it is not known."""
+        if not 0 <= stamp_ns - self._last_ns <= _GAP * _NANOSECONDS:
+            self._places.clear()
+            self._begun = None
+        self._last_ns = stamp_ns
+        if here is None or distance < _AT_HAND:
+            self._begun = None
             return False
         if self._begun is not None:
             began, there, far = self._begun
             seconds = (stamp_ns - began) / _NANOSECONDS
-            if _apart(here, there) > _AWAY or seconds > _LONGEST or distance < _NEARER * far:
+            if _apart(here, there) > _AWAY * self._stuck or seconds > _LONGEST or distance < _NEARER * far:
                 self._begun = None
                 self._places.clear()
             return self._begun is not None
         self._places.append((stamp_ns, here))
         while stamp_ns - self._places[0][0] > _PATIENCE * _NANOSECONDS:
             _, there = self._places.popleft()
-            if all(_apart(place, there) < _STUCK for _, place in self._places):
+            if all(_apart(place, there) < self._stuck for _, place in self._places):
                 self._begun = (stamp_ns, here, distance)
                 return True
         return False

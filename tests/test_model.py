@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from nav_foundation.model.checkpoint import config_of, save_pretrained
 from nav_foundation.model.config import ModelConfig, preset
 from nav_foundation.model.goals import GoalTokens, as_bytes, joined
 from nav_foundation.model.network import BODY, History, Memory, NavigationModel, body_of
@@ -178,3 +181,13 @@ def test_bodies_are_numbers_of_about_one() -> None:
     for name in shipped_robots():
         body = body_of(load_robot(name))
         assert len(body) == BODY and max(map(abs, body)) < 3
+
+
+def test_older_networks_change_goals_in_all_layers(tmp_path: Path) -> None:
+    model = NavigationModel(replace(preset("tiny"), decoder_layers=2, goal_layers=1))
+    save_pretrained(model, tmp_path, {})
+    assert config_of(tmp_path).goal_layers == 1
+    told = json.loads((tmp_path / "config.json").read_text())
+    del told["model"]["goal_layers"]
+    (tmp_path / "config.json").write_text(json.dumps(told))
+    assert config_of(tmp_path).goal_layers == 2

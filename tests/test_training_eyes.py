@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from nav_foundation.model.checkpoint import save_pretrained
 from nav_foundation.model.config import preset
 from nav_foundation.model.goals import KINDS
 from nav_foundation.model.network import NavigationModel
+from nav_foundation.training import train as training
 from nav_foundation.training.forward import PARTS
 from nav_foundation.training.ours import Ours
 from nav_foundation.training.settings import TrainSettings
@@ -73,3 +75,18 @@ def test_nothing_but_the_eyes_changes(drives: Path, tmp_path: Path) -> None:
 def test_published_networks_have_no_eyes_of_their_own(drives: Path) -> None:
     with pytest.raises(ValueError, match="leave out --eyes"):
         course_of(settings(drives, eyes=True, model="vint"))
+
+
+def test_eyes_are_not_taught_without_depth(tmp_path: Path) -> None:
+    with DatasetWriter(tmp_path / "flat", 5) as writer:
+        writer.add(told(0), made_up_drive(0, 30, size=(96, 128), labels=True))
+    with pytest.raises(ValueError, match="flat has no depth"):
+        train(settings(tmp_path / "flat", eyes=True), tmp_path / "run", progress=False)
+
+
+def test_a_batch_that_knows_nothing_is_no_measure_of_the_next() -> None:
+    run = training._Run.__new__(training._Run)
+    run._usual = math.nan
+    for loss in (0.0, 5.0, 6.0):  # 6 would be wild beside 0
+        run._stop_if_wild(loss, None, 0)  # type: ignore[arg-type]
+    assert run._usual == pytest.approx(0.98 * 5.0 + 0.02 * 6.0)

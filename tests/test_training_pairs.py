@@ -136,6 +136,9 @@ def test_waiting_for_someone_is_learnt_little(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("task", "kind"), [("instruction", "words"), ("object-goal", "object")])
 def test_where_what_was_asked_for_lies_is_learnt_once_it_was_in_view(tmp_path: Path, task: str, kind: str) -> None:
     info, data = corner_drive(True, task=task)
+    assert data.labels is not None
+    data = dataclasses.replace(data, labels=dataclasses.replace(data.labels, goals=np.tile([1.9, 2.0, 0.0], (40, 1))))
+    info = dataclasses.replace(info, goal={**(info.goal or {}), "x": -3.0})  # another one of its kind
     make = maker(tmp_path, (dataclasses.replace(info, notes={"goal_known_from": 10}), data))
     for frame, known in ((9, 0.0), (10, 3.0)):
         clip = make(0, frame, np.random.default_rng(0))

@@ -13,6 +13,7 @@ from drives_on_disk import made_up_drive, told
 
 from nav_foundation.data.dataset import EpisodeDataset
 from nav_foundation.data.images import encode_depth
+from nav_foundation.data.schema import Labels
 from nav_foundation.data.writer import DatasetWriter
 from nav_foundation.model.config import preset
 from nav_foundation.model.goals import KINDS
@@ -161,12 +162,13 @@ def test_words_name_what_is_seen(
     tmp_path: Path, task: str, place: tuple[float, float], since: int, told_as: int
 ) -> None:
     data = dataclasses.replace(
-        made_up_drive(0, 30, size=(96, 128), labels=True), poses=np.zeros((30, 3)),
+        made_up_drive(0, 30, size=(96, 128)), poses=np.zeros((30, 3)),
+        labels=Labels(np.tile([*place, 0.0], (30, 1)), np.zeros((30, 8, 3)), np.full(30, 1.6)),
         depth=[encode_depth(np.full((96, 128), 2.0, np.float32))] * 30,
     )
     info = dataclasses.replace(
         told(0), instruction="Go there.", notes={"goal_known_from": since},
-        goal={"type": task, "category": "chair", "x": place[0], "y": place[1], "radius": 1.0},
+        goal={"type": task, "category": "chair", "x": 9.0, "y": 9.0, "radius": 1.0},
     )
     with DatasetWriter(tmp_path / "drive", 5) as writer:
         writer.add(info, data)

@@ -48,7 +48,10 @@ def config_of(folder: Path) -> ModelConfig:
     data = read_config(folder)
     if data.get("kind") != OURS:
         raise ValueError(f"{folder / CONFIG} is of a {data.get('kind')!r} network, not of ours")
-    return from_mapping(ModelConfig, data.get("model", {}), str(folder / CONFIG))
+    made_of = data.get("model", {})
+    if "decoder_layers" in made_of:  # before that could be chosen, goal tokens changed in all of them
+        made_of = {"goal_layers": made_of["decoder_layers"], **made_of}
+    return from_mapping(ModelConfig, made_of, str(folder / CONFIG))
 
 
 def load_weights(model: torch.nn.Module, path: Path) -> None:

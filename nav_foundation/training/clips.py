@@ -24,7 +24,6 @@ from nav_foundation.training.sight import HIDDEN, SEEN, UNKNOWN, moved
 
 _IMAGE, _OBJECT = KINDS.index("image"), KINDS.index("object")
 _WORDS = (KINDS.index("words"), _OBJECT)
-NAMED_HEIGHT = 0.3  # m over the floor at which a named place is looked for
 OWN = 0.3  # share of the plans that are asked about which are those of the pairs
 
 
@@ -129,17 +128,17 @@ def _named(
     drive: Drive, depths: dict[int, np.ndarray], stands: list[tuple[int, int]], pairs: tuple[Pairs, ...],
     shown: np.ndarray, found: np.ndarray,
 ) -> None:
-    """Fills in, of the tokens [S, Q, K] of words, where the stands' pictures show the place that they name.
+    """Fills in, of the tokens [S, Q, K] of words, where the stands' pictures show the floor that they lead to.
 
-    Where it is hidden nothing is known, since another one of its kind may be in view; but an object that was not found
-    yet is nowhere.
+    Where that is hidden nothing is known, since another one of its kind may be in view; but an object that was not
+    found yet is nowhere.
     """
     for row, (_, picture) in enumerate(stands):
         if picture not in depths:
             continue
         for q in np.flatnonzero(np.isin(pairs[row].kind, _WORDS)):
             if pairs[row].located[q] > 0:
-                place, known = drive.sight.find(np.append(pairs[row].place[q, :2], NAMED_HEIGHT)[None], depths[picture])
+                place, known = drive.sight.find(np.append(pairs[row].place[q, :2], 0.0)[None], depths[picture])
                 shown[row, q], found[row, q] = place[0], SEEN if known[0] == SEEN else UNKNOWN
             elif pairs[row].kind[q] == _OBJECT:
                 found[row, q] = HIDDEN

@@ -1,6 +1,6 @@
 """A course that teaches only to see: where pictures show the same things, and how far away those are.
 
-Goals, pasts and plans are left out, so that the encoder meets several times as many pictures in the same time.
+Goals, pasts and plans are left out, so that the encoder meets more pictures in the same time.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ class Eyes(Ours):
         return {name: PARTS[name] for name in ("sight", "depth")}
 
     def maker(self, dataset: EpisodeDataset) -> ClipMaker:
+        if dataset.depth(0, 0) is None:
+            raise ValueError(f"{dataset.folder} has no depth, which eyes are taught by: collect with --depth, or leave "
+                             "out --eyes")
         return ClipMaker(dataset, self.config, replace(self.rules, stands=min(_STANDS, self.rules.goals - 1)))
 
     def losses(self, network: nn.Module, batch: Batch) -> Losses:

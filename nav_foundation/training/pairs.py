@@ -200,8 +200,10 @@ def _own_goal(drive: Drive, frame: int, picture: int | None) -> Pair:
     words = drive.info.instruction if task == "instruction" else goal.get("category")
     if task not in ("instruction", "object-goal") or not words:
         return Pair("none", waypoints=plan)
-    facing_it = (away.x, away.y, math.atan2(away.y, away.x))
-    return Pair("words" if task == "instruction" else "object", place=facing_it, located=located, words=str(words),
+    # Of several of a kind the goal is any of them, but the plan leads to one.
+    there = between(drive.here(frame), Pose2(*map(float, labels.goals[frame])))
+    facing_it = (there.x, there.y, math.atan2(there.y, there.x))
+    return Pair("words" if task == "instruction" else "object", place=facing_it, located=known, words=str(words),
                 waypoints=plan, distance=distance, arrived=arrived)
 
 

@@ -151,7 +151,8 @@ class _Run:
     def _stop_if_wild(self, total: float, batch: Batch, step: int) -> None:
         """A loss that is no number or far beyond the usual ends the training, with the batch kept for a look at it."""
         if math.isfinite(total) and not total > _WILD * self._usual:
-            self._usual = total if math.isnan(self._usual) else _USUAL * self._usual + (1 - _USUAL) * total
+            if total > 0:  # else the batch knew nothing
+                self._usual = total if math.isnan(self._usual) else _USUAL * self._usual + (1 - _USUAL) * total
             return
         path = self._out / DIVERGED
         if self._accelerator.is_main_process:
