@@ -23,9 +23,9 @@ from benchmarks.measuring import Row, append  # noqa: E402
 from nav_foundation.model.checkpoint import from_pretrained  # noqa: E402
 from nav_foundation.model.folder import named  # noqa: E402
 from nav_foundation.model.goals import KINDS  # noqa: E402
-from nav_foundation.model.network import step_of  # noqa: E402
 from nav_foundation.training.batch import Batch  # noqa: E402
 from nav_foundation.training.forward import frames_of, readouts_of  # noqa: E402
+from nav_foundation.training.judging import waypoint_errors  # noqa: E402
 from nav_foundation.training.ours import Ours  # noqa: E402
 from nav_foundation.training.samples import Samples, loader  # noqa: E402
 
@@ -47,9 +47,8 @@ def errors(policy: Path, data: Sequence[str], batches: int) -> np.ndarray:
         columns = [batch.distance[asked].numpy()]
         for kind in TOLD.values():
             decision = model.judge(readouts_of(model, told_as(batch, asked, kind), frames))
-            off = (decision.waypoints - batch.waypoints)[..., :2].norm(dim=-1) * along(batch, model.config.horizon)
             ratio = decision.distance.clamp(min=_CLOSE).log() - batch.distance.clamp(min=_CLOSE).log()
-            columns += [off.mean(dim=-1)[asked].numpy(), ratio.abs()[asked].numpy()]
+            columns += [waypoint_errors(decision, batch)[asked.numpy()], ratio.abs()[asked].numpy()]
         rows.append(np.column_stack(columns))
     return np.concatenate(rows)
 
@@ -58,12 +57,6 @@ def told_as(batch: Batch, asked: torch.Tensor, kind: str) -> Batch:
     return replace(
         batch, kind=torch.where(asked, KINDS.index(kind), batch.kind), has_yaw=batch.has_yaw | asked,
     )
-
-
-def along(batch: Batch, horizon: int) -> torch.Tensor:
-    """[B, 1, H] m of a unit of the network's waypoints, see units.to_metres."""
-    steps = torch.from_numpy(step_of(batch.body.numpy()))
-    return steps[:, None, None] * torch.arange(1, horizon + 1)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

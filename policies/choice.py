@@ -9,6 +9,7 @@ import numpy as np
 from nav_foundation.geometry import from_frame, wrap_angle
 from nav_foundation.robot import RobotSpec
 from nav_foundation.types import Pose2
+from policies.controller import NANOSECONDS
 
 LOYALTY = 0.5  # how much nearness to the last plan counts against nearness to the other ones
 CAUTION = 2.0  # m that touching something counts as
@@ -37,7 +38,7 @@ class Trail:
         """A plan [H, 3] that is driven from `here`, where the robot was at a time."""
         if self._ends and stamp_ns < self._ends[-1][0]:  # the clock was set back
             self._ends.clear()
-        if self._ends and stamp_ns - self._ends[-1][0] < 0.9 * self._EVERY * 1e9:
+        if self._ends and stamp_ns - self._ends[-1][0] < 0.9 * self._EVERY * NANOSECONDS:
             return
         x, y, yaw = _ends(plan[None], here)[0].tolist()
         self._ends.append((stamp_ns, x, y, yaw))
@@ -81,10 +82,9 @@ def by_merit(
 def simple_ways(robot: RobotSpec, horizon: int) -> np.ndarray:
     """[K, H, 3] turns on the spot and arcs: what can be done where a network has no way on."""
     seconds = np.arange(1, horizon + 1) / robot.frame_rate
-    turn, fastest = min(_TURN_RATE, robot.max_angular_speed), robot.max_angular_speed
-    spot = [np.column_stack([0 * seconds, 0 * seconds, rate * seconds]) for rate in (turn, -turn)]
-    return np.stack(spot + [_arc(_SLOWER * robot.step * robot.frame_rate, max(-fastest, min(rate, fastest)), seconds)
-                            for rate in _CURVES])
+    speed, fastest = _SLOWER * robot.cruise_speed, robot.max_angular_speed
+    ways = [(0.0, _TURN_RATE), (0.0, -_TURN_RATE), *((speed, rate) for rate in _CURVES)]
+    return np.stack([_arc(speed, max(-fastest, min(rate, fastest)), seconds) for speed, rate in ways])
 
 
 def _arc(speed: float, rate: float, seconds: np.ndarray) -> np.ndarray:

@@ -34,12 +34,12 @@ from nav_foundation.types import (
 )
 from policies.agent import SURE
 from policies.choice import TRIED, Trail, by_merit, extent, simple_ways
+from policies.controller import NANOSECONDS
 from policies.lost import Lost
 from policies.policy import Tour
 
 SAMPLES = 8  # plans that the flow proposes
 UNREACHABLE = 0.8  # chance from which on a distance is told as infinite
-_NANOSECONDS = 1e9
 _IDLE = 0.4  # share of what it could drive that a plan should move at least; to stand counts as 1 m
 
 
@@ -104,9 +104,9 @@ class LearnedPolicy:
         history = self.model.no_history(1)
         tolerance = 0.6 / self._robot.frame_rate
         for k in range(config.history):
-            wanted = observation.stamp_ns - (k + 1) * config.history_spacing * _NANOSECONDS
+            wanted = observation.stamp_ns - (k + 1) * config.history_spacing * NANOSECONDS
             past = min(self._past, key=lambda p: abs(p.stamp_ns - wanted), default=None)
-            if past is None or abs(past.stamp_ns - wanted) / _NANOSECONDS > tolerance:
+            if past is None or abs(past.stamp_ns - wanted) / NANOSECONDS > tolerance:
                 continue
             if observation.odometry is None or past.odometry is None:
                 continue  # where it was is not known, and perhaps it stands
@@ -119,7 +119,7 @@ class LearnedPolicy:
     def _motion(self, now: Pose2, then: Pose2, age_ns: int) -> list[float]:
         away, step = between(now, then), self._robot.step
         x, y = np.clip([away.x / step, away.y / step], -50, 50).tolist()
-        return [x, y, math.sin(away.yaw), math.cos(away.yaw), age_ns / _NANOSECONDS]
+        return [x, y, math.sin(away.yaw), math.cos(away.yaw), age_ns / NANOSECONDS]
 
     # --- goals --------------------------------------------------------------------------------------------------
 
@@ -181,7 +181,7 @@ class LearnedPolicy:
         return self.model.heads.touching(told, ways).sigmoid().double().numpy()
 
     def _worn(self, plans: np.ndarray) -> np.ndarray:
-        here = self._past[-1].odometry if self._past else None
+        here = self._past[-1].odometry
         return np.zeros(len(plans)) if here is None else self._trail.worn(plans, here)
 
     def _expected(self) -> np.ndarray | None:

@@ -7,6 +7,7 @@ from collections import deque
 
 from nav_foundation.robot import RobotSpec
 from nav_foundation.types import Pose2
+from policies.controller import NANOSECONDS
 
 _PATIENCE = 12.0  # s within ...
 _STUCK, _SHARE = 1.0, 0.2  # ... so many m of where it was, or that share of what it could drive: it gets nowhere
@@ -15,7 +16,6 @@ _LONGEST = 20.0  # s to do so
 _NEARER = 0.6  # share of the distance to the goal from which on it goes there after all
 _AT_HAND = 1.0  # m from the goal within which it does not explore
 _GAP = 1.0  # s between frames after which what was before is forgotten
-_NANOSECONDS = 1e9
 
 
 class Lost:
@@ -29,7 +29,7 @@ class Lost:
 
     def __call__(self, stamp_ns: int, here: Pose2 | None, distance: float) -> bool:
         """`here` by odometry; `distance` m to the goal, infinite if it is not known."""
-        if not 0 <= stamp_ns - self._last_ns <= _GAP * _NANOSECONDS:
+        if not 0 <= stamp_ns - self._last_ns <= _GAP * NANOSECONDS:
             self._places.clear()
             self._begun = None
         self._last_ns = stamp_ns
@@ -38,13 +38,13 @@ class Lost:
             return False
         if self._begun is not None:
             began, there, far = self._begun
-            seconds = (stamp_ns - began) / _NANOSECONDS
+            seconds = (stamp_ns - began) / NANOSECONDS
             if _apart(here, there) > _AWAY * self._stuck or seconds > _LONGEST or distance < _NEARER * far:
                 self._begun = None
                 self._places.clear()
             return self._begun is not None
         self._places.append((stamp_ns, here))
-        while stamp_ns - self._places[0][0] > _PATIENCE * _NANOSECONDS:
+        while stamp_ns - self._places[0][0] > _PATIENCE * NANOSECONDS:
             _, there = self._places.popleft()
             if all(_apart(place, there) < self._stuck for _, place in self._places):
                 self._begun = (stamp_ns, here, distance)

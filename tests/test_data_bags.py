@@ -246,7 +246,7 @@ def file_of(bag: Path) -> Path:
 @pytest.mark.parametrize("share", [0.25, 0.6, 0.97])
 def test_a_truncated_bag_gives_what_is_readable(tmp_path: Path, kind: str, compress: bool, share: float) -> None:
     if kind == "sqlite3" and compress:
-        pytest.skip("sqlite3 bags are compressed as whole files")
+        pytest.skip("sqlite3 storage knows no compression: rosbag2 compresses its whole files or its messages")
     noise = np.random.default_rng(3)
     make, made = Messages(kind), []
     for k in range(100):  # chunks of a megabyte, so several of them

@@ -13,14 +13,13 @@ from torch import Tensor
 from nav_foundation.model.config import ModelConfig
 from nav_foundation.model.goals import KINDS, as_bytes
 from nav_foundation.preprocessing import IMAGENET_MEAN, IMAGENET_STD
-from nav_foundation.training.clips import Clip
+from nav_foundation.training.clips import WORDS, Clip
 from nav_foundation.training.sight import HIDDEN, UNKNOWN
 
 _COLUMNS = (
     "kind", "picture", "place", "has_yaw", "spread", "located", "route", "waypoints", "drives", "distance", "measured",
     "arrived", "judged",
 )
-_WORDS = (KINDS.index("words"), KINDS.index("object"))
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def collate(clips: Sequence[Clip], config: ModelConfig) -> Batch:
         more[...] = extra.get(name, 0)
         rows[name] = np.concatenate([values, more], axis=1)
     shown, found = _sights(clips, known[:, 0] > 0)
-    words = [text for part in pairs for text, kind in zip(part.words, part.kind) if kind in _WORDS]
+    words = [text for part in pairs for text, kind in zip(part.words, part.kind) if kind in WORDS]
     text, text_seen = as_bytes(words or [" "], config.text_bytes)
     pictures = torch.from_numpy(np.concatenate([clip.pictures for clip in clips])).permute(0, 3, 1, 2)
     return Batch(

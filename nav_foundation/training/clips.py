@@ -23,7 +23,7 @@ from nav_foundation.training.pairs import ClipRules, Pairs, frames_ahead, pairs_
 from nav_foundation.training.sight import HIDDEN, SEEN, UNKNOWN, moved
 
 _IMAGE, _OBJECT = KINDS.index("image"), KINDS.index("object")
-_WORDS = (KINDS.index("words"), _OBJECT)
+WORDS = (KINDS.index("words"), _OBJECT)  # numbers of the kinds that are told in words
 OWN = 0.3  # share of the plans that are asked about which are those of the pairs
 
 
@@ -136,7 +136,7 @@ def _named(
     for row, (_, picture) in enumerate(stands):
         if picture not in depths:
             continue
-        for q in np.flatnonzero(np.isin(pairs[row].kind, _WORDS)):
+        for q in np.flatnonzero(np.isin(pairs[row].kind, WORDS)):
             if pairs[row].located[q] > 0:
                 place, known = drive.sight.find(np.append(pairs[row].place[q, :2], 0.0)[None], depths[picture])
                 shown[row, q], found[row, q] = place[0], SEEN if known[0] == SEEN else UNKNOWN

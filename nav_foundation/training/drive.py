@@ -77,6 +77,12 @@ class Drive:
             return np.asarray(self.labels.plans[frame, : self._horizon])
         return self.future(frame, len(self.poses) - 1)
 
+    def heads_for(self, frame: int) -> tuple[float, float]:
+        """Where the expert would drive from a frame, its goal or a place to look from: x, y in m, seen from there."""
+        assert self.labels is not None
+        away = between(self.here(frame), Pose2(*map(float, self.labels.goals[frame])))
+        return away.x, away.y
+
     def waits(self, frame: int) -> bool:
         """Whether the expert stands still although it has not arrived: someone is in its way."""
         labels = self.labels

@@ -15,7 +15,7 @@ from nav_foundation.data.dataset import EpisodeDataset
 from nav_foundation.model.encoder import Frames
 from nav_foundation.model.goals import KINDS
 from nav_foundation.model.network import NavigationModel
-from nav_foundation.training.batch import Batch
+from nav_foundation.training.batch import Batch, about
 from nav_foundation.training.clips import ClipMaker
 from nav_foundation.training.course import Losses
 from nav_foundation.training.forward import PARTS, depth_part, frames_of, sight_part
@@ -42,16 +42,15 @@ class Eyes(Ours):
         needed = torch.cat([batch.current, batch.picture[is_image]]).unique()  # none of the past
         frames = frames_of(network, batch.pictures[needed])
         found = sought(network, frames, torch.searchsorted(needed, batch.current),
-                       torch.searchsorted(needed, batch.picture), is_image)
-        known = torch.where(is_image[..., None], batch.found, -1)
+                       torch.searchsorted(needed, batch.picture))
         return Losses.of((
-            sight_part(network, found, batch.shown, known), depth_part(network, frames, batch.depth[needed]),
+            sight_part(network, found, batch.shown, about(batch, ("image",)).found),
+            depth_part(network, frames, batch.depth[needed]),
         ))
 
 
-def sought(model: NavigationModel, frames: Frames, current: Tensor, picture: Tensor, is_image: Tensor) -> Tensor:
-    """[B, Q, K, cells + 1] logits of where pictures `current` [B] show what goal pictures [B, Q] do; 0 for others."""
+def sought(model: NavigationModel, frames: Frames, current: Tensor, picture: Tensor) -> Tensor:
+    """[B, Q, K, cells + 1] logits of where pictures `current` [B] show what goal pictures [B, Q] do."""
     tokens = model.goals.image(frames.tokens).tokens
-    goals = tokens[torch.where(is_image, picture, current[:, None])]
-    _, found = model.correspondence(goals.flatten(1, 2), frames.map[current])
-    return torch.as_tensor(found.view(*picture.shape, tokens.shape[1], -1) * is_image[..., None, None])
+    _, found = model.correspondence(tokens[picture].flatten(1, 2), frames.map[current])
+    return torch.as_tensor(found.view(*picture.shape, tokens.shape[1], -1))

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from nav_foundation.model.goals import KINDS
-from nav_foundation.model.network import NavigationModel, step_of
+from nav_foundation.model.network import Decision, NavigationModel, step_of
 from nav_foundation.model.units import to_metres
 from nav_foundation.training.batch import Batch
 from nav_foundation.training.forward import frames_of, readouts_of
@@ -60,13 +60,18 @@ def judge(model: NavigationModel, batches: Iterator[Batch], count: int) -> dict[
     return {name: _scores(whole, chosen) for name, chosen in rows.items() if chosen.any()}
 
 
-def _answers(model: NavigationModel, batch: Batch) -> _Answers:
-    decision = model.judge(readouts_of(model, batch, frames_of(model, batch.pictures)))
+def waypoint_errors(decision: Decision, batch: Batch) -> np.ndarray:
+    """[B, Q] m by which plans are off, means over their waypoints."""
     steps = step_of(batch.body.double().cpu().numpy())
-    errors = np.stack([
+    return np.stack([
         np.linalg.norm((to_metres(said, step) - to_metres(true, step))[..., :2], axis=-1).mean(axis=-1)
         for said, true, step in zip(decision.waypoints.cpu().numpy(), batch.waypoints.cpu().numpy(), steps)
     ])
+
+
+def _answers(model: NavigationModel, batch: Batch) -> _Answers:
+    decision = model.judge(readouts_of(model, batch, frames_of(model, batch.pictures)))
+    errors = waypoint_errors(decision, batch)
     known = (batch.measured > 0) & ~batch.unreachable
     columns = (batch.kind, batch.drives > 0, decision.distance, decision.distance_std, batch.distance, known,
                decision.arrival, batch.arrived, batch.judged > 0)

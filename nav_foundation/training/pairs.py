@@ -56,6 +56,7 @@ class Pair:
     waypoints: np.ndarray | None = None  # [H, 3] m, rad in the robot's frame
     distance: float | None = None  # m to drive
     arrived: bool | None = None
+    weight: float = 1.0  # of all that is known
 
 
 @dataclass(frozen=True)
@@ -105,19 +106,14 @@ def pairs_of(
     if not drive.is_experts and drive.labels is not None:
         places[0] = _headed_for(drive, frame)
     pairs += places
-    asked_for = len(pairs)
-    pairs.append(_own_goal(drive, frame, own))
+    asked = _own_goal(drive, frame, own)
+    pairs.append(asked if asked.kind == "none" else replace(asked, weight=rules.asked))
     pairs.append(_route(drive, frame))
     pairs += [_far(drive, frame, rng) for _ in range(rules.far)]
     pairs.append(Pair("none", waypoints=drive.plan(frame)))
     made = stacked(pairs, drive.robot.step, len(drive.plan(frame)))
     weight = (1.0 if drive.is_experts else rules.corrections) * (rules.waiting if drive.waits(frame) else 1.0)
-    asked = np.ones(len(pairs), np.float32)
-    asked[asked_for] = 1.0 if pairs[asked_for].kind == "none" else rules.asked
-    return replace(
-        made, drives=made.drives * asked * np.float32(weight), measured=made.measured * asked,
-        judged=made.judged * asked, located=made.located * asked,
-    )
+    return replace(made, drives=made.drives * np.float32(weight))
 
 
 def _picture(drive: Drive, frame: int, goal: int, picture: int) -> Pair:
@@ -144,9 +140,8 @@ def _place(drive: Drive, frame: int, goal: int, rules: ClipRules, rng: np.random
 
 def _headed_for(drive: Drive, frame: int) -> Pair:
     """Where the expert would drive from here: its goal, or a place to look from."""
-    assert drive.labels is not None
-    away = between(drive.here(frame), Pose2(*map(float, drive.labels.goals[frame])))
-    return Pair("point", place=(away.x, away.y, 0.0), waypoints=drive.plan(frame))
+    x, y = drive.heads_for(frame)
+    return Pair("point", place=(x, y, 0.0), waypoints=drive.plan(frame))
 
 
 def _far(drive: Drive, frame: int, rng: np.random.Generator) -> Pair:
@@ -201,10 +196,9 @@ def _own_goal(drive: Drive, frame: int, picture: int | None) -> Pair:
     if task not in ("instruction", "object-goal") or not words:
         return Pair("none", waypoints=plan)
     # Of several of a kind the goal is any of them, but the plan leads to one.
-    there = between(drive.here(frame), Pose2(*map(float, labels.goals[frame])))
-    facing_it = (there.x, there.y, math.atan2(there.y, there.x))
-    return Pair("words" if task == "instruction" else "object", place=facing_it, located=known, words=str(words),
-                waypoints=plan, distance=distance, arrived=arrived)
+    x, y = drive.heads_for(frame)
+    return Pair("words" if task == "instruction" else "object", place=(x, y, math.atan2(y, x)), located=known,
+                words=str(words), waypoints=plan, distance=distance, arrived=arrived)
 
 
 def _route(drive: Drive, frame: int) -> Pair:
@@ -224,15 +218,17 @@ def stacked(pairs: Sequence[Pair], step: float, horizon: int) -> Pairs:
     still = np.zeros((horizon, 3))
     ways = np.stack([still if pair.waypoints is None else pair.waypoints for pair in pairs])
 
+    weights = np.array([pair.weight for pair in pairs], np.float32)
+
     def known(values: Sequence[object]) -> np.ndarray:
-        return np.array([value is not None for value in values], np.float32)
+        return weights * np.array([value is not None for value in values], np.float32)
 
     distances, arrivals = [pair.distance for pair in pairs], [pair.arrived for pair in pairs]
     return Pairs(
         np.array([KINDS.index(pair.kind) for pair in pairs]), np.array([pair.picture for pair in pairs]),
         np.array([pair.place for pair in pairs], np.float32), np.array([pair.has_yaw for pair in pairs]),
         np.array([pair.spread for pair in pairs], np.float32),
-        np.array([pair.located for pair in pairs], np.float32),
+        weights * np.array([pair.located for pair in pairs], np.float32),
         tuple(pair.words for pair in pairs), np.array([pair.route for pair in pairs]), to_network(ways, step),
         known([pair.waypoints for pair in pairs]), np.array([d or 0.0 for d in distances], np.float32),
         known(distances), np.array([bool(a) for a in arrivals], np.float32), known(arrivals),
