@@ -83,6 +83,7 @@ def _parser() -> _Parser:
     from nav_foundation.model.commands import add_import_checkpoint
     from nav_foundation.training.commands import add_dagger, add_finetune, add_train
     from policies.prediction.commands import add_predict
+    from ros_nodes.commands import add_node, add_robot
     from sim_envs.collection.commands import add_collect, collector
 
     parser = _Parser(
@@ -104,6 +105,8 @@ def _parser() -> _Parser:
     add_dagger(verbs, _verb, collector)
     add_predict(verbs, _verb)
     add_import_checkpoint(verbs, _verb)
+    add_robot(verbs, _verb)
+    add_node(verbs, _verb)
     return parser
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+NANOSECONDS = 1_000_000_000  # per second
+
 
 def _require(condition: bool, message: str) -> None:
     if not condition:

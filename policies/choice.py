@@ -8,8 +8,7 @@ import numpy as np
 
 from nav_foundation.geometry import from_frame, wrap_angle
 from nav_foundation.robot import RobotSpec
-from nav_foundation.types import Pose2
-from policies.controller import NANOSECONDS
+from nav_foundation.types import NANOSECONDS, Pose2
 
 LOYALTY = 0.5  # how much nearness to the last plan counts against nearness to the other ones
 CAUTION = 2.0  # m that touching something counts as

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
 
-from nav_foundation.geometry import compose, shift_waypoints, wrap_angle
+from nav_foundation.geometry import compose, shift_waypoints
 from nav_foundation.robot import RobotSpec
-from nav_foundation.types import Plan, Pose2, Velocity
+from nav_foundation.types import NANOSECONDS, Plan, Pose2, Velocity
+from policies.odometry import OdometryHistory
 
 STOP = Velocity()
-NANOSECONDS = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,17 @@ class ControllerSettings:
 
 
 class Controller:
-    """Follows plans for one robot. `fault` says in words why it is stopping, empty while all is well."""
+    """Follows plans for one robot. `fault` says in words why it is stopping, empty while all is well.
 
-    def __init__(self, robot: RobotSpec, settings: ControllerSettings | None = None) -> None:
+    `guard` is given every velocity before limits are put on it, and slows what would touch something.
+    """
+
+    def __init__(
+        self, robot: RobotSpec, settings: ControllerSettings | None = None,
+        guard: Callable[[Velocity], Velocity] = lambda wanted: wanted,
+    ) -> None:
         self.robot = robot
+        self._guard = guard
         self.settings = settings or ControllerSettings()
         self._stop_after = self.settings.stop_after or max(0.3, 1.5 / robot.frame_rate)
         self._emergency = False
@@ -52,7 +59,7 @@ class Controller:
         """Forget plans and places but not the speed: for a new goal while the robot is moving."""
         self.fault = ""
         self._plan_seen: tuple[int, int] | None = None  # (plan stamp, when it first arrived), ns
-        self._odometry: deque[tuple[int, Pose2]] = deque()
+        self._odometry = OdometryHistory(self.settings.history)
         self._reckoned = Pose2(0.0, 0.0, 0.0)  # integrated commands, for robots without odometry
 
     def emergency_stop(self) -> None:
@@ -64,14 +71,27 @@ class Controller:
 
     def remember(self, stamp_ns: int, odometry: Pose2) -> None:
         """Note where the robot was, so that a plan made from that moment can be moved to now."""
-        if self._odometry and stamp_ns <= self._odometry[-1][0]:
-            return
-        self._odometry.append((stamp_ns, odometry))
-        while stamp_ns - self._odometry[0][0] > self.settings.history * NANOSECONDS:
-            self._odometry.popleft()
+        self._odometry.add(stamp_ns, odometry)
 
-    def command(self, plan: Plan | None, odometry: Pose2 | None, now_ns: int, *, hold: bool = False) -> Velocity:
-        """The velocity for this control tick. `hold` brakes to a stand without being a fault (arrived, paused)."""
+    def command(
+        self, plan: Plan | None, odometry: Pose2 | None, now_ns: int, *, hold: bool = False, doubt: str = ""
+    ) -> Velocity:
+        """The velocity for this control tick. `hold` brakes to a stand without being a fault (arrived, paused);
+        `doubt` is a fault that others see."""
+        elapsed, here, clock_fault = self._begin(odometry, now_ns)
+        self.fault = clock_fault or doubt or self._latched() or ("" if hold else self._doubt(plan, now_ns))
+        if self.fault or hold or plan is None:
+            return self._send(STOP, elapsed)
+        return self._send(self._pursue(plan, here, now_ns), elapsed)
+
+    def steer(self, wanted: Velocity, odometry: Pose2 | None, now_ns: int) -> Velocity:
+        """The velocity for this control tick where a person drives: limits and guard hold, plans do not matter."""
+        elapsed, _, _ = self._begin(odometry, now_ns)
+        self.fault = self._latched()
+        return self._send(wanted, elapsed)
+
+    def _begin(self, odometry: Pose2 | None, now_ns: int) -> tuple[float, Pose2, str]:
+        """(s since the last tick, where the robot is, what is wrong with the clock)."""
         elapsed = 1.0 / self.robot.control_rate
         clock_fault, stands = "", False
         if self._last_ns is not None:
@@ -87,18 +107,18 @@ class Controller:
             self._last, elapsed = STOP, 1.0 / self.robot.control_rate
         here = odometry if odometry is not None else self._reckoned
         self.remember(now_ns, here)
-        self.fault = clock_fault or self._doubt(plan, now_ns)
-        if self.fault or hold or plan is None:
-            wanted = STOP
-        else:
-            wanted = self._pursue(plan, here, now_ns)
-        self._last = STOP if self._emergency else self._limit(wanted, elapsed)
+        return elapsed, here, clock_fault
+
+    def _send(self, wanted: Velocity, elapsed: float) -> Velocity:
+        wanted = self._within(wanted)
+        self._last = STOP if self._emergency else self._limit(self._guard(wanted), elapsed)
         return self._last
+
+    def _latched(self) -> str:
+        return "emergency stop is latched" if self._emergency else ""
 
     def _doubt(self, plan: Plan | None, now_ns: int) -> str:
         """Why this plan must not be driven, or nothing."""
-        if self._emergency:
-            return "emergency stop is latched"
         if plan is None:
             return "there is no plan"
         if self._plan_seen is None or self._plan_seen[0] != plan.stamp_ns:
@@ -119,7 +139,7 @@ class Controller:
 
     def _pursue(self, plan: Plan, here: Pose2, now_ns: int) -> Velocity:
         settings, robot = self.settings, self.robot
-        then = self._odometry_at(plan.stamp_ns)
+        then = self._odometry.at(plan.stamp_ns)
         poses = np.vstack([np.zeros(3), plan.waypoints])
         poses[:, 2] = np.unwrap(poses[:, 2])
         at = (now_ns - plan.stamp_ns) / NANOSECONDS + settings.lookahead
@@ -142,28 +162,21 @@ class Controller:
             speed *= robot.max_angular_speed / abs(angular)
         return Velocity(speed, angular)
 
-    def _odometry_at(self, stamp_ns: int) -> Pose2:
-        """Where the robot was at a stamp, between the two nearest readings."""
-        history = self._odometry
-        if stamp_ns <= history[0][0]:
-            return history[0][1]
-        for (t0, p0), (t1, p1) in zip(history, list(history)[1:]):
-            if t0 <= stamp_ns <= t1:
-                u = (stamp_ns - t0) / (t1 - t0)
-                turn = float(wrap_angle(p1.yaw - p0.yaw))
-                return Pose2(p0.x + u * (p1.x - p0.x), p0.y + u * (p1.y - p0.y), p0.yaw + u * turn)
-        return history[-1][1]
+    def _within(self, wanted: Velocity) -> Velocity:
+        """As much of it as the robot's highest speeds allow."""
+        robot = self.robot
+        speed = math.hypot(wanted.linear, wanted.lateral)
+        scale = min(1.0, robot.max_speed / speed) if speed > 0 else 1.0
+        turn = min(max(wanted.angular, -robot.max_angular_speed), robot.max_angular_speed)
+        return Velocity(wanted.linear * scale, turn, wanted.lateral * scale)
 
     def _limit(self, wanted: Velocity, elapsed: float) -> Velocity:
         """What the robot can do of it within one tick, starting from the last command."""
         robot, last = self.robot, self._last
-        speed = math.hypot(wanted.linear, wanted.lateral)
-        scale = min(1.0, robot.max_speed / speed) if speed > 0 else 1.0
-        turn = min(max(wanted.angular, -robot.max_angular_speed), robot.max_angular_speed)
         return Velocity(
-            approach(last.linear, wanted.linear * scale, robot.acceleration, robot.braking, elapsed),
-            approach(last.angular, turn, robot.angular_acceleration, robot.angular_acceleration, elapsed),
-            approach(last.lateral, wanted.lateral * scale, robot.acceleration, robot.braking, elapsed),
+            approach(last.linear, wanted.linear, robot.acceleration, robot.braking, elapsed),
+            approach(last.angular, wanted.angular, robot.angular_acceleration, robot.angular_acceleration, elapsed),
+            approach(last.lateral, wanted.lateral, robot.acceleration, robot.braking, elapsed),
         )
 
 

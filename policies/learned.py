@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from nav_foundation.model.units import to_metres, to_network
 from nav_foundation.preprocessing import Preprocessor, normalise
 from nav_foundation.robot import RobotSpec
 from nav_foundation.types import (
+    NANOSECONDS,
     ROUTE_COMMANDS,
     Explore,
     FarGoal,
@@ -34,7 +35,6 @@ from nav_foundation.types import (
 )
 from policies.agent import SURE
 from policies.choice import TRIED, Trail, by_merit, extent, simple_ways
-from policies.controller import NANOSECONDS
 from policies.lost import Lost
 from policies.policy import Tour
 
@@ -55,16 +55,16 @@ class LearnedPolicy:
     def __init__(self, model: NavigationModel, samples: int = SAMPLES) -> None:
         self.model = model.eval()
         self._samples = samples
+        self._device = next(model.parameters()).device
 
     def reset(self, robot: RobotSpec, goal: Goal, seed: int, tour: Tour | None = None) -> None:
         config = self.model.config
         self._robot, self._see = robot, Preprocessor(robot.camera, config.view)
-        self._body = torch.tensor([body_of(robot)])
-        longest = config.history * config.history_spacing + 1.0
-        self._past: deque[_Past] = deque(maxlen=math.ceil(longest * robot.frame_rate))
+        self._body = torch.tensor([body_of(robot)], device=self._device)
+        self._past: deque[_Past] = deque()
         self._last: tuple[np.ndarray, Pose2 | None] | None = None
         self._trail, self._lost = Trail(robot, config.horizon), Lost(robot)
-        self._noise = self.model.noise(max(self._samples, 1), torch.Generator().manual_seed(seed))
+        self._noise = self.model.noise(max(self._samples, 1), torch.Generator().manual_seed(seed)).to(self._device)
         self._goal, self._fixed = goal, self._fixed_tokens(goal)
 
     @torch.inference_mode()
@@ -77,7 +77,7 @@ class LearnedPolicy:
         tokens = self._fixed or self._place_tokens(observation, goal)
         readouts = self._decided(memory, tokens)
         decision = model.judge(readouts)
-        self._past.append(_Past(observation.stamp_ns, observation.odometry, frames.summary[0]))
+        self._keep(_Past(observation.stamp_ns, observation.odometry, frames.summary[0]))
         may_stand = float(decision.arrival) >= SURE and not isinstance(goal, Explore)
         unreachable = float(decision.unreachable) > UNREACHABLE
         distance = math.inf if unreachable else float(decision.distance)
@@ -92,11 +92,18 @@ class LearnedPolicy:
             float(decision.arrival), touching, alternatives=tuple(plans[1:]),
         )
 
+    def _keep(self, frame: _Past) -> None:
+        longest = round((self.model.config.history * self.model.config.history_spacing + 1.0) * NANOSECONDS)
+        while self._past and not 0 <= frame.stamp_ns - self._past[0].stamp_ns <= longest:
+            self._past.popleft()
+        self._past.append(frame)
+
     def _decided(self, memory: Memory, goal: GoalTokens) -> Readouts:
         return self.model.decide(memory, GoalTokens(goal.tokens[None], goal.seen[None]))
 
     def _encoded(self, rgb: np.ndarray) -> Frames:
-        return self.model.encoder(torch.from_numpy(normalise(self._see(rgb)[None])))  # type: ignore[no-any-return]
+        pixels = torch.from_numpy(normalise(self._see(rgb)[None])).to(self._device)
+        return self.model.encoder(pixels)  # type: ignore[no-any-return]
 
     def _history(self, observation: Observation) -> History:
         """Frames nearest to the spacing that the network was trained with; those that were not there are unseen."""
@@ -132,9 +139,10 @@ class LearnedPolicy:
         if isinstance(goal, (InstructionGoal, ObjectGoal)):
             is_object = isinstance(goal, ObjectGoal)
             words = goal.category if isinstance(goal, ObjectGoal) else goal.text
-            return adapters.words(*as_bytes([words], self.model.config.text_bytes), torch.tensor([is_object]))
+            text, seen = (part.to(self._device) for part in as_bytes([words], self.model.config.text_bytes))
+            return adapters.words(text, seen, torch.tensor([is_object], device=self._device))
         if isinstance(goal, RouteGoal):
-            return adapters.route(torch.tensor([ROUTE_COMMANDS.index(goal.command)]))
+            return adapters.route(torch.tensor([ROUTE_COMMANDS.index(goal.command)], device=self._device))
         if isinstance(goal, Explore):
             return adapters.none(1)
         if isinstance(goal, (PointGoal, PoseGoal, FarGoal)):
@@ -150,8 +158,12 @@ class LearnedPolicy:
         if isinstance(goal, FarGoal):
             if not self.model.goals.knows_far:
                 raise ValueError("this network was not taught far goals: `nav-foundation finetune --tune adapter:far`")
-            return self.model.goals.far(torch.tensor([[there.x, there.y]]).float(), torch.tensor([goal.spread]).float())
-        return self.model.goals.place(torch.tensor([[there.x, there.y, there.yaw]]).float(), torch.tensor([has_yaw]))
+            return self.model.goals.far(self._numbers([[there.x, there.y]]), self._numbers([goal.spread]))
+        facing = torch.tensor([has_yaw], device=self._device)
+        return self.model.goals.place(self._numbers([[there.x, there.y, there.yaw]]), facing)
+
+    def _numbers(self, values: list[Any]) -> Tensor:
+        return torch.tensor(values, dtype=torch.float32, device=self._device)
 
     # --- plans --------------------------------------------------------------------------------------------------
 
@@ -159,10 +171,10 @@ class LearnedPolicy:
         """Plans [H, 3] in metres, the one to drive first, and the chance that it touches something."""
         step = self._robot.step
         if not self._samples:
-            plan = to_metres(self.model.heads.regressed(readouts.plan)[0].numpy(), step)
+            plan = to_metres(self.model.heads.regressed(readouts.plan)[0].cpu().numpy(), step)
             return list(plan), float(self._touching(readouts, plan)[0])
         sampled = self.model.sample(readouts.plan[0].expand(self._samples, -1), self._noise)
-        plans = sampled_plans = to_metres(sampled.numpy(), step)
+        plans = sampled_plans = to_metres(sampled.cpu().numpy(), step)
         touching, worn = self._touching(readouts, plans), self._worn(plans)
         least = 0.0 if may_stand else _IDLE * step * sampled.shape[1]
         no_way = (touching > 0.5) | (extent(plans) < least) | (worn > TRIED)
@@ -178,7 +190,7 @@ class LearnedPolicy:
         """[N] chances that plans [N, H, 3] in metres touch something."""
         told = readouts.plan[0].expand(len(plans), -1)
         ways = torch.from_numpy(to_network(plans, self._robot.step)).to(told)
-        return self.model.heads.touching(told, ways).sigmoid().double().numpy()
+        return self.model.heads.touching(told, ways).sigmoid().double().cpu().numpy()
 
     def _worn(self, plans: np.ndarray) -> np.ndarray:
         here = self._past[-1].odometry

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nav_foundation.model.folder import is_ours, named
+from nav_foundation.model.folder import is_ours, named, read_config
 from nav_foundation.model.published.config import is_published
 from policies.policy import Policy
 
@@ -26,14 +26,33 @@ def model_folder(name: str) -> Path:
     return folder
 
 
-def load_policy(name: str) -> Policy:
-    """The policy of a model, ours or a published one."""
+def seen_robots(name: str) -> bool:
+    """Whether a model was trained with drives of real robots; one that does not say so was not."""
     folder = model_folder(name)
+    return not is_ours(folder) or bool(read_config(folder).get("provenance", {}).get("robot_hours"))
+
+
+def load_policy(name: str, device: str = "cpu") -> Policy:
+    """The policy of a model, ours or a published one, on a device of torch."""
+    folder = model_folder(name)
+    if device != "cpu":
+        check_device(device)
     if is_ours(folder):
         from nav_foundation.model.checkpoint import from_pretrained
         from policies.learned import LearnedPolicy
 
-        return LearnedPolicy(from_pretrained(folder))
+        return LearnedPolicy(from_pretrained(folder).to(device))
     from policies.published import PublishedPolicy
 
-    return PublishedPolicy.from_folder(folder)
+    return PublishedPolicy.from_folder(folder, device)
+
+
+def check_device(name: str) -> None:
+    """Refuse a device that torch does not have here."""
+    import torch
+
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        why = " ".join(str(error).split()).split(".")[0]
+        raise ValueError(f"device {name!r} cannot be used here ({why}): use cpu, or install what it needs") from None

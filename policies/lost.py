@@ -6,8 +6,7 @@ import math
 from collections import deque
 
 from nav_foundation.robot import RobotSpec
-from nav_foundation.types import Pose2
-from policies.controller import NANOSECONDS
+from nav_foundation.types import NANOSECONDS, Pose2
 
 _PATIENCE = 12.0  # s within ...
 _STUCK, _SHARE = 1.0, 0.2  # ... so many m of where it was, or that share of what it could drive: it gets nowhere

@@ -10,6 +10,7 @@ import numpy as np
 from nav_foundation.geometry import between, compose, resample_path, wrap_angle
 from nav_foundation.robot import RobotSpec
 from nav_foundation.types import (
+    NANOSECONDS,
     Explore,
     Goal,
     ImageGoal,
@@ -28,7 +29,6 @@ from sim_envs.sensors import CameraEffects, CameraSensor
 from sim_envs.simulator import Instance, Mover, Pose, SceneInfo, Simulator
 from sim_envs.tasks.episode import EXPLORED_ENOUGH, Episode, EpisodeError
 
-NANOSECONDS = 1_000_000_000
 TOUR_SPACING = 0.5  # m between the frames of a tour
 
 

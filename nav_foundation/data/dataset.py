@@ -30,10 +30,10 @@ from nav_foundation.data.schema import (
     Labels,
 )
 from nav_foundation.data.tables import read_tasks
+from nav_foundation.types import NANOSECONDS
 
 _OPEN_FILES = 512  # mapped at a time; the one used longest ago is closed
 _PLACE = ("episode_index", "length", "dataset_from_index", "data/chunk_index", "data/file_index")
-NANOSECONDS = 1_000_000_000
 
 
 class EpisodeDataset:

@@ -42,6 +42,13 @@ def parse_goal(text: str) -> Goal:
     return ImageGoal(as_rgb(picture_of(Path(text)), text))
 
 
+def spoken_goal(text: str) -> Goal:
+    """The goal that is meant by words sent to a robot: an instruction, if it is none of the other forms."""
+    kind, colon, _ = text.partition(":")
+    marked = bool(colon) and kind.strip() in _KINDS
+    return _told(text.strip()) if marked or text.strip() == "explore" else InstructionGoal(text.strip())
+
+
 def has_place(goal: Goal) -> bool:
     """Whether it is somewhere: a distance to it and an arrival mean something."""
     return not isinstance(goal, (Explore, RouteGoal))

@@ -19,6 +19,7 @@ from nav_foundation.data.images import encode_depth, encode_jpeg, encode_png
 from nav_foundation.data.importing.drive import LeftOut
 from nav_foundation.data.schema import DEPTH, FRONT, DataError, EpisodeInfo
 from nav_foundation.robot import CameraSpec
+from nav_foundation.types import NANOSECONDS
 
 IMAGE, DEPTH_IMAGE = "/camera/image_raw/compressed", "/camera/depth/image_raw/compressedDepth"
 CAMERA_INFO, ODOMETRY, COMMAND, EPISODE = "/camera/camera_info", "/odom", "/cmd_vel", "/nav_foundation/episode"
@@ -29,7 +30,6 @@ _KINDS = {
     CAMERA_INFO: "sensor_msgs/msg/CameraInfo", ODOMETRY: "nav_msgs/msg/Odometry",
     COMMAND: "geometry_msgs/msg/TwistStamped", EPISODE: "std_msgs/msg/String",
 }
-_NANOSECONDS = 1_000_000_000
 
 
 def write_mcap(dataset: EpisodeDataset, out: Path, *, lossless: bool = False) -> Iterator[tuple[Path, list[LeftOut]]]:
@@ -123,7 +123,7 @@ class _Messages:
         return self.store.types[f"{package}/msg/{name}"](**fields)
 
     def header(self, stamp: int, frame: str) -> Any:
-        seconds, nanoseconds = divmod(stamp, _NANOSECONDS)
+        seconds, nanoseconds = divmod(stamp, NANOSECONDS)
         time = self._make("builtin_interfaces/Time", sec=seconds, nanosec=nanoseconds)
         return self._make("std_msgs/Header", stamp=time, frame_id=frame)
 

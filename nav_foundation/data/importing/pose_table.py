@@ -14,6 +14,7 @@ import numpy as np
 
 from nav_foundation.data.importing.drive import LeftOut
 from nav_foundation.data.schema import DataError
+from nav_foundation.types import NANOSECONDS
 
 _NAMES = {  # what a column is, by the names it may have
     "stamp_ns": ("stamp_ns", "time_ns", "timestamp_ns", "ns"),
@@ -24,7 +25,6 @@ _NAMES = {  # what a column is, by the names it may have
     "qx": ("qx", "q_x"), "qy": ("qy", "q_y"), "qz": ("qz", "q_z"), "qw": ("qw", "q_w"),
 }
 _QUATERNION = ("qx", "qy", "qz", "qw")
-_NANOSECONDS = 10**9
 _DIGITS = 25  # that a time may have
 _SECONDS_END = 10**11  # s; larger times are not seconds
 
@@ -173,10 +173,10 @@ def _stamp(path: Path, row: _Row) -> int | None:
     if column is None:
         return 0
     text = row.cells[column].strip()
-    stamp = to_nanoseconds(text, 1 if column == "stamp_ns" else _NANOSECONDS)
+    stamp = to_nanoseconds(text, 1 if column == "stamp_ns" else NANOSECONDS)
     if text and stamp is None and text.lower() not in ("nan", "-nan", "inf", "-inf"):
         raise DataError(f"{path} line {row.line}: {column} is {text[:40]!r}; give a number")
-    if column == "time" and stamp is not None and abs(stamp) >= _SECONDS_END * _NANOSECONDS:
+    if column == "time" and stamp is not None and abs(stamp) >= _SECONDS_END * NANOSECONDS:
         raise DataError(f"{path} line {row.line}: {text} s is no time; call the column stamp_ns if it is nanoseconds")
     if stamp is not None and abs(stamp) >= 2**63:
         raise DataError(f"{path} line {row.line}: {text} ns does not fit into 64 bits")

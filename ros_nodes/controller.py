@@ -1,0 +1,312 @@
+"""controller: plans in, velocities out. It alone drives the base, and owns every limit and every reason to stop."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import Twist, TwistStamped
+from nav_msgs.msg import Odometry, Path
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import Image, LaserScan
+from std_msgs.msg import Bool, String
+from std_srvs.srv import SetBool, Trigger
+
+from nav_foundation.robot import load_robot
+from nav_foundation.types import NANOSECONDS, Plan, Pose2, Velocity
+from policies.controller import STOP, Controller, ControllerSettings
+from policies.obstacles import KeepOut, depth_points, scan_points, slowed
+from policies.watch import Watch
+from ros_nodes.messages import depth_of, plan_of, pose2_of, stamp_ns, stamped_twist_of, twist_of, velocity_of
+from ros_nodes.node import COMMAND, LATCHED, SENSOR, NavigationNode, Rate
+from ros_nodes.parameters import parameter
+
+_LATEST_BY = 0.19  # s without a new plan; with the camera's latency and a tick, braking begins 0.3 s after the cause
+_OBSTACLES_OLDEST = 0.5  # s
+_TELEOP_TIMEOUT = 0.3  # s
+_KEEP_OUT_NEAR = 3.0  # m
+_SPEECHLESS = 1.0  # s
+_STATUS_EVERY = 0.2  # s
+
+
+@dataclass(frozen=True)
+class ControllerParameters:
+    robot: str = parameter("turtlebot", "A shipped robot, or the path of a robot's YAML file.")
+    drive: bool = parameter(False, "Send velocities; otherwise everything runs and nothing moves.", live=True)
+    accept_sim_model: bool = parameter(False, "Drive with a model that has only seen simulation.", live=True)
+    odometry: bool = parameter(True, "The robot has odometry, and stops where that fails.")
+    stamped: bool = parameter(False, "Send TwistStamped instead of Twist.")
+    tick_rate: float = parameter(10.0, "Plans per second that the navigator makes.")
+    base_frame: str = parameter("base_link", "Frame of the robot: x forward, y left.")
+    obstacles: str = parameter("none", "What shows obstacles to brake for: none, scan or depth.")
+    scan_x: float = parameter(0.0, "m that the laser sits ahead of the robot's centre.")
+    scan_yaw: float = parameter(0.0, "rad that the laser is turned.")
+    keep_out: str = parameter("", "A YAML file of areas in the odometry's frame that are never entered.")
+    margin: float = parameter(0.05, "m to keep from obstacles beyond the footprint.", live=True)
+    speed: float = parameter(1.0, "Share of the robot's highest speeds that is used, 0 to 1.", live=True)
+    state_folder: str = parameter("~/.ros/nav_foundation", "Where a latched emergency stop outlives this process.")
+
+    def __post_init__(self) -> None:
+        if self.obstacles not in ("none", "scan", "depth"):
+            raise ValueError(f"obstacles is {self.obstacles!r}: use none, scan or depth")
+        if not 0 < self.speed <= 1:
+            raise ValueError(f"speed is {self.speed}: give a share above 0, up to 1")
+        if not 0 < self.tick_rate <= 100:
+            raise ValueError(f"tick_rate is {self.tick_rate}: give plans per second, above 0, up to 100")
+        if not 0 <= self.margin <= 1:
+            raise ValueError(f"margin is {self.margin}: give metres, 0 to 1")
+
+
+class ControllerNode(NavigationNode[ControllerParameters]):
+    def __init__(self) -> None:
+        super().__init__("controller", ControllerParameters)
+        kind = TwistStamped if self.parameters.stamped else Twist
+        self._commands = self.create_publisher(kind, "cmd_vel", COMMAND)
+        self._wanted = self.create_publisher(TwistStamped, "~/wanted", SENSOR)
+        self._status = self.create_publisher(String, "~/status", LATCHED)
+        self._mode, self._reason, self._sent, self._was_sending = "stopped", "nothing was received yet", STOP, False
+        self._told, self._told_at = "", 0.0
+        self._ticks = Rate()
+
+    # --- lifecycle ------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        wanted = self.parameters
+        self.robot = load_robot(wanted.robot)
+        self._keep_out = KeepOut.read(FilePath(wanted.keep_out)) if wanted.keep_out else None
+        after = max(_LATEST_BY, 1.5 / wanted.tick_rate)
+        self._controller = Controller(self.robot, ControllerSettings(stop_after=after), self._guarded)
+        self._watch = Watch(self.robot, odometry=wanted.odometry)
+        self._plan: Plan | None = None
+        self._plan_ns = 0
+        self._plan_fault, self._model_fault = "there is no navigator yet", "no navigator has told its model yet"
+        self._pose: Pose2 | None = None
+        self._points = np.zeros((0, 2))
+        self._points_ns: int | None = None
+        self._cliff = False
+        self._teleop: tuple[int, Velocity] | None = None
+        self._latch = self._latch_file()
+        if self._latch.exists():
+            self._controller.emergency_stop()
+        self._listen()
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # goes on when a simulator's clock does not
+        self._timer = self.create_timer(1.0 / self.robot.control_rate, self._tick, clock=steady)
+
+    def _latch_file(self) -> FilePath:
+        folder = FilePath(self.parameters.state_folder).expanduser()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(f"state_folder {folder} cannot be made: {error.strerror}") from None
+        return folder / f"emergency_stop{self.get_fully_qualified_name().replace('/', '.')}"
+
+    def _listen(self) -> None:
+        wanted, listen = self.parameters, self.create_subscription
+        self._listeners: list[Any] = [
+            listen(Path, "plan", self._on_plan, COMMAND),
+            listen(String, "navigator/model", self._on_model, LATCHED),
+            listen(Bool, "emergency_stop", self._on_emergency, COMMAND),
+            listen(Bool, "cliff", self._on_cliff, SENSOR),
+            listen(TwistStamped, "teleop", self._on_teleop, SENSOR),
+        ]
+        if wanted.odometry:
+            self._listeners.append(listen(Odometry, "odom", self._on_odometry, SENSOR))
+        if wanted.obstacles == "scan":
+            self._listeners.append(listen(LaserScan, "scan", self._on_scan, SENSOR))
+        if wanted.obstacles == "depth":
+            self._listeners.append(listen(Image, "depth", self._on_depth, SENSOR))
+        self._services = [
+            self.create_service(Trigger, "~/emergency_stop", self._on_stop_now),
+            self.create_service(Trigger, "~/release", self._on_release),
+            self.create_service(SetBool, "~/enable", self._on_enable),
+        ]
+
+    def stop(self) -> None:
+        if hasattr(self, "_timer"):
+            self.destroy_timer(self._timer)
+        for listener in getattr(self, "_listeners", []):
+            self.destroy_subscription(listener)
+        for service in getattr(self, "_services", []):
+            self.destroy_service(service)
+        if self._sent != STOP:
+            self._send(STOP, self.now_ns())
+
+    # --- what comes in --------------------------------------------------------------------------------------------
+
+    def _on_plan(self, message: Path) -> None:
+        try:
+            self._plan, self._plan_fault = plan_of(message, self.parameters.base_frame), ""
+        except ValueError as error:
+            self._plan, self._plan_fault = None, str(error)
+        self._plan_ns = self.now_ns()
+
+    def _on_model(self, message: String) -> None:
+        told = json.loads(message.data)
+        self._model, self._model_seen_robots = told["model"], bool(told["seen_robots"])
+        self._model_fault = ""
+
+    def _on_odometry(self, message: Odometry) -> None:
+        try:
+            pose: Pose2 | None = pose2_of(message.pose.pose)
+        except ValueError:
+            pose = None
+        if self._watch.odometry(stamp_ns(message.header.stamp), pose, self.now_ns()) and pose is not None:
+            self._pose = pose
+            self._controller.remember(stamp_ns(message.header.stamp), pose)
+
+    def _on_scan(self, message: LaserScan) -> None:
+        mount = Pose2(self.parameters.scan_x, 0.0, self.parameters.scan_yaw)
+        self._points = scan_points(
+            np.asarray(message.ranges), message.angle_min, message.angle_increment, message.range_min,
+            message.range_max, mount,
+        )
+        self._points_ns = self.now_ns()
+
+    def _on_depth(self, message: Image) -> None:
+        try:
+            self._points = depth_points(depth_of(message), self.robot.camera, self.robot.footprint)
+        except ValueError as error:
+            self.get_logger().error(f"depth: {error}", throttle_duration_sec=5.0)
+            return
+        self._points_ns = self.now_ns()
+
+    def _on_cliff(self, message: Bool) -> None:
+        self._cliff = message.data
+
+    def _on_teleop(self, message: TwistStamped) -> None:
+        try:
+            self._teleop = self.now_ns(), velocity_of(message.twist)
+        except ValueError:
+            self._teleop = None
+
+    # --- emergency stop and enabling ------------------------------------------------------------------------------
+
+    def _on_emergency(self, message: Bool) -> None:
+        if message.data:
+            self._stop_now()
+
+    def _on_stop_now(self, request: Any, response: Any) -> Any:
+        self._stop_now()
+        response.success, response.message = True, "stopped until released"
+        return response
+
+    def _stop_now(self) -> None:
+        self._controller.emergency_stop()
+        self._tick()
+        self._latch.touch()
+
+    def _on_release(self, request: Any, response: Any) -> Any:
+        self._latch.unlink(missing_ok=True)
+        self._controller.release()
+        response.success, response.message = True, "released"
+        return response
+
+    def _on_enable(self, request: Any, response: Any) -> Any:
+        self.set_parameters([Parameter("drive", value=bool(request.data))])
+        fault = self._not_to_drive() if request.data else ""
+        response.success, response.message = not fault, fault or ("driving" if request.data else "shadow mode")
+        return response
+
+    def _not_to_drive(self) -> str:
+        """Why this model must not move this robot."""
+        if self._model_fault:
+            return self._model_fault
+        if not (self._model_seen_robots or self.parameters.accept_sim_model):
+            return (
+                f"model {self._model} has only seen simulation: set accept_sim_model to true to drive a robot with it, "
+                "or fine-tune it on the robot's own drives"
+            )
+        return ""
+
+    # --- the tick -------------------------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        now, wanted = self.now_ns(), self.parameters
+        doubt = self._watch.fault(now, time.monotonic_ns())
+        steered = self._steered(now)
+        sends = wanted.drive or steered is not None
+        if sends and not self._was_sending:
+            self._controller.reset()  # what it would have driven in shadow mode is not how fast the robot is
+        if steered is not None:
+            velocity = self._controller.steer(steered, self._pose, now)
+            mode = "teleop"
+        else:
+            doubt = doubt or self._blind(now) or self._speechless(now) or (self._not_to_drive() if wanted.drive else "")
+            brakes = self._plan is None or (not wanted.drive and self._sent != STOP)
+            here = self._pose if wanted.odometry else None
+            velocity = self._controller.command(self._plan, here, now, hold=brakes, doubt=doubt)
+            mode = "shadow" if not wanted.drive else "standing" if self._plan is None else "driving"
+        reason = self._controller.fault
+        self._was_sending = sends
+        self._ticks.tick()
+        self._wanted.publish(stamped_twist_of(velocity, now, wanted.base_frame))
+        if sends or self._sent != STOP:
+            self._send(velocity, now)
+        self._tell("stopped" if reason and mode in ("driving", "standing") else mode, reason)
+
+    def _steered(self, now: int) -> Velocity | None:
+        """What a person wants, while he holds the dead man's switch."""
+        if self._teleop is None or not 0 <= now - self._teleop[0] < _TELEOP_TIMEOUT * NANOSECONDS:
+            return None
+        return self._teleop[1]
+
+    def _blind(self, now: int) -> str:
+        """What shows obstacles has to go on showing them."""
+        kind = self.parameters.obstacles
+        if kind == "none":
+            return ""
+        if self._points_ns is None:
+            return f"there is no {kind} yet"
+        age = (now - self._points_ns) / NANOSECONDS
+        return f"no new {kind} for {age:.2f} s" if abs(age) > _OBSTACLES_OLDEST else ""
+
+    def _speechless(self, now: int) -> str:
+        """A navigator that wants the robot to stand says so again and again."""
+        if self._plan_fault or self._plan is not None:
+            return self._plan_fault
+        age = (now - self._plan_ns) / NANOSECONDS
+        return f"no word from the navigator for {age:.1f} s: is there a camera?" if abs(age) > _SPEECHLESS else ""
+
+    def _guarded(self, wanted: Velocity) -> Velocity:
+        """Slowed, so that nothing that is known of is touched."""
+        share = self.parameters.speed
+        velocity = Velocity(share * wanted.linear, share * wanted.angular, share * wanted.lateral)
+        if self._cliff and velocity.linear > 0:
+            velocity = Velocity(0.0, velocity.angular)
+        points = self._points
+        if self._keep_out is not None and self._pose is not None:
+            points = np.concatenate([points, self._keep_out.points_near(self._pose, _KEEP_OUT_NEAR)])
+        return slowed(velocity, points, self.robot, self.parameters.margin)
+
+    def _send(self, velocity: Velocity, now: int) -> None:
+        stamped = self.parameters.stamped
+        self._commands.publish(
+            stamped_twist_of(velocity, now, self.parameters.base_frame) if stamped else twist_of(velocity)
+        )
+        self._watch.commanded(velocity, 1.0 / self.robot.control_rate)
+        self._sent = velocity
+
+    def _tell(self, mode: str, reason: str) -> None:
+        key, now = f"{mode} {reason.rstrip('0123456789. s')}", time.monotonic()
+        if key == self._told and now - self._told_at < _STATUS_EVERY:
+            return
+        if key != self._told:
+            self.get_logger().info(f"{mode} {reason}".strip(), throttle_duration_sec=0.5)
+        self._told, self._told_at, self._mode, self._reason = key, now, mode, reason
+        sent = {"linear": self._sent.linear, "angular": self._sent.angular, "lateral": self._sent.lateral}
+        self._status.publish(String(data=json.dumps({"mode": mode, "reason": reason, "sent": sent})))
+
+    def diagnose(self) -> tuple[bytes, str, Mapping[str, object]]:
+        level = DiagnosticStatus.WARN if self._reason else DiagnosticStatus.OK
+        return level, f"{self._mode} {self._reason}".strip(), {
+            "ticks per second": self._ticks.per_second(), "robot": self.robot.name,
+            "obstacles": self.parameters.obstacles, "points": len(self._points),
+        }

@@ -1,0 +1,125 @@
+"""Which nodes run, with which parameters and topics: the one description, for launch files and `nav-foundation robot`.
+
+No ROS is needed to read it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+DDS_PROFILE = Path(__file__).with_name("fastdds.xml")
+SUPERVISOR = "NAV_FOUNDATION_SUPERVISOR"  # the process without which nodes must not go on
+
+
+def dds_environment(told: Mapping[str, str]) -> dict[str, str]:
+    """What to add to an environment so that Fast DDS lets pictures of 640x480 through; nothing where it is told."""
+    name = "FASTRTPS_DEFAULT_PROFILES_FILE" if told.get("ROS_DISTRO") == "humble" else "FASTDDS_DEFAULT_PROFILES_FILE"
+    return {} if name in told else {name: str(DDS_PROFILE)}
+
+
+def option(default: Any, about: str) -> Any:
+    return field(default=default, metadata={"about": about})
+
+
+@dataclass(frozen=True)
+class RobotOptions:
+    robot: str = option("turtlebot", "A shipped robot, or the path of a robot's YAML file.")
+    model: str = option("nano", "A model that comes along, or the folder of one that was trained or imported.")
+    device: str = option("cpu", "Where the model runs: cpu or cuda.")
+    engine: str = option("torch", "What runs the model: torch.")
+    drive: bool = option(False, "Drive. Otherwise it is shadow mode: everything runs, and nothing is commanded.")
+    accept_sim_model: bool = option(False, "Let a model drive this robot that has only seen simulation.")
+    tick_rate: float = option(10.0, "Plans per second at most.")
+    image: str = option("camera/image_raw", "Topic of the pictures.")
+    compressed: bool = option(False, "Take the JPEG or PNG pictures of that topic's /compressed.")
+    camera_info: str = option("camera/camera_info", "Topic of the calibration; empty = as the robot's file says.")
+    odom: str = option("odom", "Topic of the odometry; empty = the robot has none.")
+    cmd_vel: str = option("cmd_vel", "Topic of the velocities.")
+    stamped: bool = option(False, "The base takes TwistStamped instead of Twist.")
+    base_frame: str = option("base_link", "Frame of the robot: x forward, y left.")
+    obstacles: str = option("none", "What shows obstacles to brake for: none, scan or depth.")
+    scan: str = option("scan", "Topic of the laser scan.")
+    depth: str = option("camera/depth", "Topic of the depth images.")
+    keep_out: str = option("", "A YAML file of areas in the odometry's frame that are never entered.")
+
+
+@dataclass(frozen=True)
+class SimOptions:
+    scenes: str = option("houses", "houses, city, house:SEED, city:SEED or a mesh file.")
+    task: str = option("image-goal", "The task whose goals are proposed: image-goal, point-goal, instruction, ...")
+    variant: str = option("", "Of the task, as for `nav-foundation eval`; empty = its first one.")
+    episode: int = option(0, "Which episode: another number is another place.")
+    seed: int = option(0, "Another seed makes other scenes.")
+    noise: bool = option(True, "Noise of camera, motion and odometry.")
+    people: int = option(0, "People who walk about.")
+    frame_rate: float = option(10.0, "Pictures per second.")
+    speed_up: float = option(1.0, "Times as fast as real time, if the computer can.")
+
+
+SIMULATED = RobotOptions(drive=True, accept_sim_model=True)  # what is tried without hardware may drive at once
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    name: str
+    parameters: dict[str, Any]
+    remappings: dict[str, str]
+
+
+def graph(robot: RobotOptions, sim: SimOptions | None = None) -> tuple[NodeSpec, ...]:
+    """The nodes of a robot, or of a simulated one."""
+    topics = {
+        "image": robot.image, "image/compressed": f"{robot.image}/compressed", "camera_info": robot.camera_info,
+        "odom": robot.odom, "cmd_vel": robot.cmd_vel, "scan": robot.scan, "depth": robot.depth,
+    }
+    remappings = {name: topic for name, topic in topics.items() if topic and topic != name}
+    shared = {"robot": robot.robot, "base_frame": robot.base_frame, "use_sim_time": sim is not None}
+    navigator = {
+        **shared, "model": robot.model, "device": robot.device, "engine": robot.engine, "tick_rate": robot.tick_rate,
+        "compressed": robot.compressed, "camera_info": bool(robot.camera_info), "odometry": bool(robot.odom),
+    }
+    controller = {
+        **shared, "drive": robot.drive, "accept_sim_model": robot.accept_sim_model, "odometry": bool(robot.odom),
+        "stamped": robot.stamped, "tick_rate": robot.tick_rate, "obstacles": robot.obstacles,
+        "keep_out": robot.keep_out,
+    }
+    nodes = [NodeSpec("controller", controller, remappings), NodeSpec("navigator", navigator, remappings)]
+    if sim is not None:
+        simulated = {
+            **shared, **dataclasses.asdict(sim), "compressed": robot.compressed, "stamped": robot.stamped,
+            "depth": robot.obstacles == "depth", "scan": robot.obstacles == "scan",
+        }
+        nodes.append(NodeSpec("simulated_robot", simulated, remappings))
+    return tuple(nodes)
+
+
+def processes(nodes: tuple[NodeSpec, ...], composed: bool) -> list[NodeSpec]:
+    """One process for each node, or one for all: its name holds all of theirs, with spaces between them."""
+    if not composed:
+        return list(nodes)
+    parameters: dict[str, Any] = {}
+    for node in nodes:
+        for name, value in node.parameters.items():
+            assert parameters.setdefault(name, value) == value, f"{name} means two things to nodes of one process"
+    return [NodeSpec(" ".join(node.name for node in nodes), parameters, nodes[0].remappings)]
+
+
+def checked(kind: type[Any], values: dict[str, str]) -> Any:
+    """Options from the texts of launch arguments; ValueError says which one is wrong."""
+    defaults = {f.name: f.default for f in dataclasses.fields(kind)}
+    return kind(**{name: _parsed(name, text, defaults[name]) for name, text in values.items()})
+
+
+def _parsed(name: str, text: str, default: Any) -> Any:
+    if isinstance(default, bool):
+        if text.lower() not in ("true", "false", "1", "0"):
+            raise ValueError(f"{name} is {text!r}: give true or false")
+        return text.lower() in ("true", "1")
+    try:
+        return type(default)(text)
+    except ValueError:
+        raise ValueError(f"{name} is {text!r}: give a number") from None

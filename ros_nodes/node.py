@@ -1,0 +1,111 @@
+"""What all our nodes share: a lifecycle that starts by itself, checked parameters, diagnostics, and QoS."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+
+from ros_nodes import parameters as checked
+
+P = TypeVar("P")
+
+SENSOR = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)  # the newest alone matters
+COMMAND = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+GOAL = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class NavigationNode(LifecycleNode, Generic[P]):
+    """Subclasses fill `start` and `stop`, between which the node works, and `diagnose`."""
+
+    def __init__(self, name: str, kind: type[P]) -> None:
+        super().__init__(name)
+        self.parameters = checked.declare(self, kind)
+        self.add_on_set_parameters_callback(self._on_parameters)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 5)
+        self._about = self.create_timer(1.0, self._publish_diagnosis)
+        self.is_started = False
+
+    def start(self) -> None:
+        """Begin to work. A ValueError keeps the node inactive."""
+
+    def stop(self) -> None:
+        """End all work that `start` began, whatever state that is in."""
+
+    def diagnose(self) -> tuple[bytes, str, Mapping[str, object]]:
+        """(level, a sentence, values) for /diagnostics."""
+        return DiagnosticStatus.OK, "", {}
+
+    def autostart(self) -> bool:
+        """From unconfigured to active without a manager."""
+        success = TransitionCallbackReturn.SUCCESS
+        return self.trigger_configure() == success and self.trigger_activate() == success
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            self.start()
+        except ValueError as error:
+            self.get_logger().fatal(str(error))
+            self.stop()
+            return TransitionCallbackReturn.FAILURE
+        self.is_started = True
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self.close()
+        return super().on_deactivate(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self.close()
+        return TransitionCallbackReturn.SUCCESS
+
+    def close(self) -> None:
+        if self.is_started:
+            self.is_started = False
+            self.stop()
+
+    def on_parameters(self) -> None:
+        """`self.parameters` has changed."""
+
+    def _on_parameters(self, changes: list[Parameter]) -> Any:
+        self.parameters, result = checked.changed(self.parameters, changes)
+        if result.successful:
+            self.on_parameters()
+        return result
+
+    def now_ns(self) -> int:
+        """By the clock of all stamps, which may be a simulator's."""
+        return int(self.get_clock().now().nanoseconds)
+
+    def _publish_diagnosis(self) -> None:
+        level, sentence, values = self.diagnose() if self.is_started else (DiagnosticStatus.STALE, "inactive", {})
+        status = DiagnosticStatus(level=level, name=f"nav_foundation: {self.get_name()}", message=sentence)
+        status.hardware_id = self.get_namespace()
+        status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
+        message = DiagnosticArray(status=[status])
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+
+
+class Rate:
+    """How often something happened lately."""
+
+    def __init__(self) -> None:
+        self._count, self._since, self._last = 0, time.monotonic(), 0.0
+
+    def tick(self) -> None:
+        self._count += 1
+
+    def per_second(self) -> float:
+        """Since the last time that this was asked."""
+        seconds = time.monotonic() - self._since
+        if seconds > 0.5:
+            self._last = self._count / seconds
+            self._count, self._since = 0, time.monotonic()
+        return round(self._last, 1)
