@@ -34,6 +34,7 @@ def slowed(
     by `margin` m. The robot drives on for `reaction` s and its actuation delay, then brakes, always on one arc.
     A point within the circle is noise or contact: it bars what brings it nearer and lets the robot go away from it.
     Where the robot cannot drive it may turn, because a circle touches nothing by turning.
+    A base that brakes turn and drive apart leaves that arc, by up to 0.03 m (jackal), which the margin takes up.
     """
     if not (0.0 <= margin < math.inf and 0.0 <= reaction < math.inf):
         raise ValueError(f"slowed has a margin of {margin} m and a reaction of {reaction} s: give finite, 0 or more")

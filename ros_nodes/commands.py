@@ -13,19 +13,19 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ros_nodes.graph import (
-    SIMULATED,
     SUPERVISOR,
     NodeSpec,
     RobotOptions,
     SimOptions,
-    checked,
     dds_environment,
     graph,
+    options_of,
+    parameter_files,
     processes,
 )
 
@@ -38,12 +38,11 @@ def add_robot(verbs: Any, verb: Callable[..., argparse.ArgumentParser]) -> None:
   nav-foundation robot --sim                                  (all of it, with a simulated robot)
   nav-foundation robot --robot my_robot.yaml --image /camera/image_raw      (shadow mode: nothing moves)
   nav-foundation robot --robot my_robot.yaml --model my_model --drive true --obstacles scan
-  nav-foundation robot --sim --composed --task point-goal --episode 3
+  nav-foundation robot --sim --composed true --task point-goal --episode 3
 
 It is what `ros2 launch nav_foundation robot.launch.py` and `sim.launch.py` start, for computers without ROS's tools.
 Options that are not given are as the launch files have them. Ctrl-C ends it.""")
     parser.add_argument("--sim", action="store_true", help="simulate the robot; it may drive at once")
-    parser.add_argument("--composed", action="store_true", help="all nodes in one process")
     parser.add_argument("--show", action="store_true", help="print the nodes, their parameters and topics, and end")
     for title, kind in (("the robot", RobotOptions), ("the simulation, with --sim", SimOptions)):
         group = parser.add_argument_group(title)
@@ -80,42 +79,32 @@ def _check_ros() -> None:
         ) from None
 
 
-def options_of(given: Mapping[str, str | None], sim: bool) -> tuple[RobotOptions, SimOptions | None]:
-    """Options from texts; None means as it is by default."""
-    told = {name: text for name, text in given.items() if text is not None}
-    of_robot = {f.name for f in dataclasses.fields(RobotOptions)}
-    robot = checked(RobotOptions, {name: text for name, text in told.items() if name in of_robot})
-    if sim:
-        changes = {n: getattr(SIMULATED, n) for n in ("drive", "accept_sim_model") if n not in told}
-        rest = {name: text for name, text in told.items() if name not in of_robot}
-        return dataclasses.replace(robot, **changes), checked(SimOptions, rest)
-    for name in told:
-        if name not in of_robot:
-            raise ValueError(f"--{name.replace('_', '-')} is about a simulated robot: add --sim, or leave it out")
-    return robot, None
-
-
 def _robot(options: argparse.Namespace) -> None:
     names = [f.name for kind in (RobotOptions, SimOptions) for f in dataclasses.fields(kind)]
-    nodes = graph(*options_of({name: getattr(options, name) for name in names}, options.sim))
+    told = {name: text for name in names if (text := getattr(options, name)) is not None}
+    robot, sim = options_of(told, options.sim)
+    nodes = processes(graph(robot, sim), robot.composed)
     if options.show:
-        for node in nodes:
-            print(json.dumps(dataclasses.asdict(node), indent=2))
+        print(json.dumps([dataclasses.asdict(node) for node in nodes], indent=2))
         return
     _check_ros()
     with tempfile.TemporaryDirectory() as folder:
-        sys.exit(_supervise(processes(nodes, options.composed), Path(folder)))
+        sys.exit(_supervise([command_of(node, robot, Path(folder)) for node in nodes]))
 
 
-def command_of(process: NodeSpec, folder: Path) -> list[str]:
+def command_of(process: NodeSpec, robot: RobotOptions, folder: Path) -> list[str]:
     """What starts a process; its parameters lie in a file in `folder`."""
     import yaml
 
     file = folder / f"{process.name.replace(' ', '_')}.yaml"
     file.write_text(yaml.safe_dump({"/**": {"ros__parameters": process.parameters}}), encoding="utf-8")
-    remapped = [word for name, topic in process.remappings.items() for word in ("-r", f"{name}:={topic}")]
-    program = [sys.executable, "-m", "nav_foundation.cli", "node", *process.name.split(" ")]
-    return [*program, "--ros-args", "--params-file", str(file), *remapped]
+    rules = [*process.remappings.items(), *([("__ns", f"/{robot.namespace}")] if robot.namespace else [])]
+    files = [*parameter_files(robot), str(file)]
+    return [
+        sys.executable, "-m", "nav_foundation.cli", "node", *process.name.split(" "), "--ros-args",
+        *(word for name in files for word in ("--params-file", name)),
+        *(word for name, topic in rules for word in ("-r", f"{name}:={topic}")),
+    ]
 
 
 def environment() -> dict[str, str]:
@@ -124,12 +113,11 @@ def environment() -> dict[str, str]:
     return told | dds_environment(told)
 
 
-def _supervise(wanted: list[NodeSpec], folder: Path) -> int:
+def _supervise(commands: list[list[str]]) -> int:
     """Keep processes running until a signal comes; one that dies is started anew, one that never began ends all."""
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    commands = [command_of(process, folder) for process in wanted]
     running = [subprocess.Popen(command, env=environment(), start_new_session=True) for command in commands]
     begun = [time.monotonic()] * len(running)
     failed = False
@@ -141,7 +129,8 @@ def _supervise(wanted: list[NodeSpec], folder: Path) -> int:
             failed = code == 2  # what it was told is wrong: it would be again
             if failed or ended.wait(_AGAIN_AFTER):
                 break
-            print(f"{wanted[k].name} ended ({code}) after {time.monotonic() - begun[k]:.0f} s: starting it anew",
+            names = " ".join(commands[k][4 : commands[k].index("--ros-args")])
+            print(f"{names} ended ({code}) after {time.monotonic() - begun[k]:.0f} s: starting it anew",
                   file=sys.stderr, flush=True)
             running[k] = subprocess.Popen(commands[k], env=environment(), start_new_session=True)
             begun[k] = time.monotonic()

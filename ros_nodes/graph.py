@@ -12,13 +12,8 @@ from pathlib import Path
 from typing import Any
 
 DDS_PROFILE = Path(__file__).with_name("fastdds.xml")
+PARAMETERS = Path(__file__).with_name("params")  # a file for each shipped robot
 SUPERVISOR = "NAV_FOUNDATION_SUPERVISOR"  # the process without which nodes must not go on
-
-
-def dds_environment(told: Mapping[str, str]) -> dict[str, str]:
-    """What to add to an environment so that Fast DDS lets pictures of 640x480 through; nothing where it is told."""
-    name = "FASTRTPS_DEFAULT_PROFILES_FILE" if told.get("ROS_DISTRO") == "humble" else "FASTDDS_DEFAULT_PROFILES_FILE"
-    return {} if name in told else {name: str(DDS_PROFILE)}
 
 
 def option(default: Any, about: str) -> Any:
@@ -45,6 +40,9 @@ class RobotOptions:
     scan: str = option("scan", "Topic of the laser scan.")
     depth: str = option("camera/depth", "Topic of the depth images.")
     keep_out: str = option("", "A YAML file of areas in the odometry's frame that are never entered.")
+    params: str = option("", "A ROS parameter file for all else; empty = the robot's own, where one comes along.")
+    namespace: str = option("", "Namespace of the nodes and their topics.")
+    composed: bool = option(False, "Run all nodes in one process.")
 
 
 @dataclass(frozen=True)
@@ -60,13 +58,13 @@ class SimOptions:
     speed_up: float = option(1.0, "Times as fast as real time, if the computer can.")
 
 
-SIMULATED = RobotOptions(drive=True, accept_sim_model=True)  # what is tried without hardware may drive at once
+SIMULATED = {"drive": True, "accept_sim_model": True}  # what is tried without hardware may drive at once
 
 
 @dataclass(frozen=True)
 class NodeSpec:
     name: str
-    parameters: dict[str, Any]
+    parameters: dict[str, Any]  # those that are not as the node has them by itself
     remappings: dict[str, str]
 
 
@@ -77,24 +75,38 @@ def graph(robot: RobotOptions, sim: SimOptions | None = None) -> tuple[NodeSpec,
         "odom": robot.odom, "cmd_vel": robot.cmd_vel, "scan": robot.scan, "depth": robot.depth,
     }
     remappings = {name: topic for name, topic in topics.items() if topic and topic != name}
+    usual = _parameters(RobotOptions(), None if sim is None else SimOptions())
+    return tuple(
+        NodeSpec(name, {key: value for key, value in told.items() if key in _ALWAYS or value != usual[name][key]},
+                 remappings)
+        for name, told in _parameters(robot, sim).items()
+    )
+
+
+_ALWAYS = ("robot", "use_sim_time")
+
+
+def _parameters(robot: RobotOptions, sim: SimOptions | None) -> dict[str, dict[str, Any]]:
+    """By node, all of them."""
     shared = {"robot": robot.robot, "base_frame": robot.base_frame, "use_sim_time": sim is not None}
-    navigator = {
-        **shared, "model": robot.model, "device": robot.device, "engine": robot.engine, "tick_rate": robot.tick_rate,
-        "compressed": robot.compressed, "camera_info": bool(robot.camera_info), "odometry": bool(robot.odom),
+    nodes: dict[str, dict[str, Any]] = {
+        "controller": {
+            **shared, "drive": robot.drive, "accept_sim_model": robot.accept_sim_model, "odometry": bool(robot.odom),
+            "stamped": robot.stamped, "tick_rate": robot.tick_rate, "obstacles": robot.obstacles,
+            "keep_out": robot.keep_out,
+        },
+        "navigator": {
+            **shared, "model": robot.model, "device": robot.device, "engine": robot.engine,
+            "tick_rate": robot.tick_rate, "compressed": robot.compressed, "camera_info": bool(robot.camera_info),
+            "odometry": bool(robot.odom),
+        },
     }
-    controller = {
-        **shared, "drive": robot.drive, "accept_sim_model": robot.accept_sim_model, "odometry": bool(robot.odom),
-        "stamped": robot.stamped, "tick_rate": robot.tick_rate, "obstacles": robot.obstacles,
-        "keep_out": robot.keep_out,
-    }
-    nodes = [NodeSpec("controller", controller, remappings), NodeSpec("navigator", navigator, remappings)]
     if sim is not None:
-        simulated = {
+        nodes["simulated_robot"] = {
             **shared, **dataclasses.asdict(sim), "compressed": robot.compressed, "stamped": robot.stamped,
-            "depth": robot.obstacles == "depth", "scan": robot.obstacles == "scan",
+            "with_depth": robot.obstacles == "depth", "with_scan": robot.obstacles == "scan",
         }
-        nodes.append(NodeSpec("simulated_robot", simulated, remappings))
-    return tuple(nodes)
+    return nodes
 
 
 def processes(nodes: tuple[NodeSpec, ...], composed: bool) -> list[NodeSpec]:
@@ -108,18 +120,43 @@ def processes(nodes: tuple[NodeSpec, ...], composed: bool) -> list[NodeSpec]:
     return [NodeSpec(" ".join(node.name for node in nodes), parameters, nodes[0].remappings)]
 
 
-def checked(kind: type[Any], values: dict[str, str]) -> Any:
-    """Options from the texts of launch arguments; ValueError says which one is wrong."""
-    defaults = {f.name: f.default for f in dataclasses.fields(kind)}
-    return kind(**{name: _parsed(name, text, defaults[name]) for name, text in values.items()})
+# --- where they are started ---------------------------------------------------------------------------------------
 
 
-def _parsed(name: str, text: str, default: Any) -> Any:
-    if isinstance(default, bool):
+def options_of(told: Mapping[str, str], sim: bool) -> tuple[RobotOptions, SimOptions | None]:
+    """Options from texts. ValueError says which one is wrong."""
+    of_robot = {f.name for f in dataclasses.fields(RobotOptions)}
+    usual = {name: str(value) for name, value in SIMULATED.items()} if sim else {}
+    robot = _read(RobotOptions, {**usual, **{name: text for name, text in told.items() if name in of_robot}})
+    rest = {name: text for name, text in told.items() if name not in of_robot}
+    if rest and not sim:
+        raise ValueError(f"{next(iter(rest))} is about a simulated robot: ask for one, or leave it out")
+    return robot, _read(SimOptions, rest) if sim else None
+
+
+def _read(kind: type[Any], told: Mapping[str, str]) -> Any:
+    usual = {f.name: f.default for f in dataclasses.fields(kind)}
+    return kind(**{name: _value(name, text, usual[name]) for name, text in told.items()})
+
+
+def _value(name: str, text: str, usual: Any) -> Any:
+    if isinstance(usual, bool):
         if text.lower() not in ("true", "false", "1", "0"):
             raise ValueError(f"{name} is {text!r}: give true or false")
         return text.lower() in ("true", "1")
     try:
-        return type(default)(text)
+        return type(usual)(text)
     except ValueError:
         raise ValueError(f"{name} is {text!r}: give a number") from None
+
+
+def parameter_files(robot: RobotOptions) -> list[str]:
+    """What is told to nodes beside their options, which win."""
+    own = PARAMETERS / f"{robot.robot}.yaml"
+    return [robot.params] if robot.params else [str(own)] if own.is_file() else []
+
+
+def dds_environment(told: Mapping[str, str]) -> dict[str, str]:
+    """What to add to an environment so that Fast DDS lets pictures of 640x480 through; nothing where it is told."""
+    name = "FASTRTPS_DEFAULT_PROFILES_FILE" if told.get("ROS_DISTRO") == "humble" else "FASTDDS_DEFAULT_PROFILES_FILE"
+    return {} if name in told else {name: str(DDS_PROFILE)}

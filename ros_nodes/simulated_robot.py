@@ -59,8 +59,8 @@ class SimulatedRobotParameters:
     people: int = parameter(0, "People who walk about.")
     frame_rate: float = parameter(10.0, "Pictures per second.")
     compressed: bool = parameter(False, "Send JPEG on image/compressed instead of image.")
-    depth: bool = parameter(False, "Send depth images as well.")
-    scan: bool = parameter(False, "Send a laser scan as well.")
+    with_depth: bool = parameter(False, "Send depth images as well.")
+    with_scan: bool = parameter(False, "Send a laser scan as well.")
     stamped: bool = parameter(False, "Take TwistStamped instead of Twist.")
     speed_up: float = parameter(1.0, "Times as fast as real time, if the computer can.")
     base_frame: str = parameter("base_link", "Frame of the robot.")
@@ -85,7 +85,7 @@ class SimulatedRobot(NavigationNode[SimulatedRobotParameters]):
             episodes=wanted.episode + 1,
         )
         source = EpisodeSource.of(settings, robot)
-        world_settings = WorldSettings(wanted.noise, wanted.people, depth=wanted.depth, time_extra=_FOREVER)
+        world_settings = WorldSettings(wanted.noise, wanted.people, depth=wanted.with_depth, time_extra=_FOREVER)
         self._world = World(EmbeddedSimulator(), robot, world_settings)
         episode = source.episode(wanted.episode, source.scenes()[wanted.episode], self._world.simulator)
         self._world.reset(episode)
@@ -110,8 +110,8 @@ class SimulatedRobot(NavigationNode[SimulatedRobotParameters]):
             make(CompressedImage, "image/compressed", SENSOR) if wanted.compressed else make(Image, "image", SENSOR)
         )
         self._info, self._odom = make(CameraInfo, "camera_info", SENSOR), make(Odometry, "odom", SENSOR)
-        self._depth = make(Image, "depth", SENSOR) if wanted.depth else None
-        self._scan = make(LaserScan, "scan", SENSOR) if wanted.scan else None
+        self._depth = make(Image, "depth", SENSOR) if wanted.with_depth else None
+        self._scan = make(LaserScan, "scan", SENSOR) if wanted.with_scan else None
         self._truth = make(String, "~/truth", SENSOR)
         self._propose()
 

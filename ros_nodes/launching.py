@@ -1,0 +1,53 @@
+"""The graph of nodes as a launch description, for the files in launch/."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+from launch import LaunchContext, LaunchDescription  # type: ignore[attr-defined]
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+from ros_nodes.graph import (
+    SIMULATED,
+    RobotOptions,
+    SimOptions,
+    dds_environment,
+    graph,
+    options_of,
+    parameter_files,
+    processes,
+)
+
+
+def description(sim: bool) -> LaunchDescription:
+    """Of a robot, or of a simulated one. Every option is a described argument."""
+    fields = [f for kind in (RobotOptions, SimOptions)[: 1 + sim] for f in dataclasses.fields(kind)]
+    usual = {f.name: SIMULATED.get(f.name, f.default) if sim else f.default for f in fields}
+    arguments = [
+        DeclareLaunchArgument(f.name, default_value=_text(usual[f.name]), description=f.metadata["about"])
+        for f in fields
+    ]
+    start = OpaqueFunction(function=_nodes, args=[[f.name for f in fields], sim])
+    return LaunchDescription([*arguments, start])
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _nodes(context: LaunchContext, names: list[str], sim: bool) -> list[Node]:
+    robot, simulated = options_of({name: LaunchConfiguration(name).perform(context) for name in names}, sim)
+    files = parameter_files(robot)
+    return [
+        Node(
+            package="nav_foundation", executable="nav-foundation", namespace=robot.namespace or None,
+            arguments=["node", *process.name.split(" ")], parameters=[*files, process.parameters],
+            remappings=list(process.remappings.items()), additional_env=dds_environment(os.environ),
+            output="screen", respawn=True, respawn_delay=1.0,
+        )
+        for process in processes(graph(robot, simulated), robot.composed)
+    ]
