@@ -1,7 +1,7 @@
 """Half an hour of a robot that no network has met, ten minutes of learning: `python benchmarks/new_robot.py`.
 
 rover-fisheye drives through cities with an expert. A network is fine-tuned on that and another one begins with new
-weights, each for the same minutes on the same machine; then both and the network as it was drive to the same goals in
+weights, each for the steps of the same minutes; then both and the network as it was drive to the same goals in
 unseen cities. What is finished is not done again.
 """
 
@@ -52,15 +52,16 @@ def drives_of(minutes: float, out: Path, workers: int) -> float:
 
 
 def learnt(settings: TrainSettings, out: Path, minutes: float, begin_with: Path | None) -> Path:
-    """A network that has learnt for so long. A minute's trial tells how many steps fit, so that its rate has fallen."""
-    if not (out / "finished").is_file():
+    """A network that has learnt for as many steps as fit into that time, which a minute's trial tells."""
+    fitting = out / "steps"
+    if not fitting.is_file():
         with tempfile.TemporaryDirectory() as trial:
             short = min(1.0, minutes)
             made = train(replace(settings, steps=TRIAL), Path(trial) / "run", begin_with=begin_with, minutes=short)
-        fitting = replace(settings, steps=max(1, round(made.steps * minutes / short)))
-        done = train(fitting, out, begin_with=begin_with, minutes=minutes)
-        (out / "finished").write_text(f"{done.steps} steps\n", encoding="utf-8")
-    return out / "model"
+        out.mkdir(parents=True, exist_ok=True)
+        fitting.write_text(str(max(1, round(made.steps * minutes / short))), encoding="utf-8")
+    steps = int(fitting.read_text(encoding="utf-8"))
+    return train(replace(settings, steps=steps), out, resume=True, begin_with=begin_with).folder
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -95,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for name in ("as it was", "from scratch"):
             gain = gained(done[name].records, done["fine-tuned"].records)
             rows.append(Row(f"fine-tuned - {name}", gain.mean, "SR", "> 0", f"{gain}, paired"))
-    steps = ", ".join(f"{name} {(options.out / name / 'finished').read_text().strip()}" for name in ("tuned", "fresh"))
+    steps = ", ".join(f"{name} {(options.out / name / 'steps').read_text()} steps" for name in ("tuned", "fresh"))
     append(options.results, "A new robot", f"{options.minutes:g} minutes of training each: {steps}", rows)
 
 

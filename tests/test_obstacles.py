@@ -118,6 +118,12 @@ def test_in_contact_no_arc_brings_it_back(speed: float, turn: float, bearing: fl
     assert answer == Velocity(0.0, turn) or nearest_while_stopping(answer, point) > distance - 1e-6
 
 
+def test_in_contact_a_tight_arc_ends_where_it_is_farthest() -> None:
+    # Round (0, 0.05): a quarter of that circle leads to the far side of the point, which lies on it too.
+    speed = 2.0 * (math.sqrt(DELAY**2 + 0.05 * math.pi / 2) - DELAY)
+    assert slowed(Velocity(0.5, 10.0), at(-0.05, 0.05), ROBOT).linear == pytest.approx(speed, rel=1e-9)
+
+
 def test_it_stands_rather_than_creeps() -> None:
     for speed, answer in [(0.0105, Velocity(0.0105, 0.0105)), (0.0095, Velocity(0.0, 0.4))]:
         room = speed * DELAY + speed**2 / (2 * 2.0)  # along the arc, a circle of 1 m round (0, 1)
