@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Literal
@@ -75,6 +75,18 @@ class CameraSpec:
         # An equidistant lens maps angle to radius linearly, a pinhole by the tangent.
         focal = self.width / 2 / (half if self.distortion == "equidistant" else math.tan(half))
         return focal, focal, (self.width - 1) / 2, (self.height - 1) / 2
+
+
+    def resized(self, width: int, height: int) -> CameraSpec:
+        """The same view in pictures of another size; pixels keep their centres' places."""
+        if (width, height) == (self.width, self.height):
+            return self
+        fx, fy, cx, cy = self.intrinsics
+        x, y = width / self.width, height / self.height
+        return replace(
+            self, width=width, height=height, hfov_deg=None, fx=fx * x, fy=fy * y, cx=(cx + 0.5) * x - 0.5,
+            cy=(cy + 0.5) * y - 0.5, coefficients=self.coefficients or (0.0,) * _COEFFICIENTS[self.distortion][0],
+        )
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,8 @@ class Controller:
 
     def _send(self, wanted: Velocity, elapsed: float) -> Velocity:
         wanted = self._within(wanted)
+        if self.fault:  # a clock that stands still must not keep it from braking
+            elapsed = max(elapsed, 1.0 / self.robot.control_rate)
         self._last = STOP if self._emergency else self._limit(self._guard(wanted), elapsed)
         return self._last
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nav_foundation.model.folder import is_ours, named, read_config
 from nav_foundation.model.published.config import is_published
+from policies.baselines import BearingPolicy
 from policies.policy import Policy
 
 
@@ -26,14 +27,21 @@ def model_folder(name: str) -> Path:
     return folder
 
 
+BEARING = "bearing"  # no model: straight to a place, to try a robot out with
+
+
 def seen_robots(name: str) -> bool:
     """Whether a model was trained with drives of real robots; one that does not say so was not."""
+    if name == BEARING:
+        return True
     folder = model_folder(name)
     return not is_ours(folder) or bool(read_config(folder).get("provenance", {}).get("robot_hours"))
 
 
 def load_policy(name: str, device: str = "cpu") -> Policy:
-    """The policy of a model, ours or a published one, on a device of torch."""
+    """The policy of a model, ours or a published one, on a device of torch; or the one that drives by bearing."""
+    if name == BEARING:
+        return BearingPolicy()
     folder = model_folder(name)
     if device != "cpu":
         check_device(device)

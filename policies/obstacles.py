@@ -19,6 +19,7 @@ _STRAIGHT = 1e-7  # 1/m, curve of a straight line: one formula does for all, and
 _STILL = 1e-6  # m/s below which a motion is a turn on the spot
 _CRAWL = 0.01  # m/s; what lets a robot only creep lets it stand and turn, or it would never get round a corner
 _FINEST = 160  # rays along a depth image's longer side: 90 degrees of view have them 25 mm apart at 2 m
+_NEAREST = 0.01  # m; what is nearer than a laser measures is at least there
 _BESIDE = 0.05  # cosine to the optical axis below which planar depth says nothing
 _ROBOT = Pose2(0.0, 0.0, 0.0)
 
@@ -86,8 +87,9 @@ def scan_points(
 ) -> np.ndarray:
     """Points [N, 2] m in the robot frame of a LaserScan's ranges [M] (m, radians), with the laser at `mount`.
 
-    By REP-117 inf means that nothing is within reach, -inf something nearer than the laser can measure and NaN a fault;
-    many drivers write 0 for each of these. All are left out, as is what lies outside of `range_min` to `range_max`.
+    By REP-117 inf means that nothing is within reach, NaN a fault, and -inf something nearer than the laser can
+    measure, which is taken to be where it begins to measure. Many drivers write 0 for each of these, which tells
+    nothing: it is left out, as is what lies outside of `range_min` to `range_max`.
     """
     ranges = np.asarray(ranges, dtype=np.float64)
     if ranges.ndim != 1 or not (math.isfinite(angle_min) and math.isfinite(angle_increment)):
@@ -97,6 +99,7 @@ def scan_points(
         )
     if not 0.0 <= range_min <= range_max:
         raise ValueError(f"laser scan is valid from {range_min} to {range_max} m: give range_min <= range_max, from 0")
+    ranges = np.where(np.isneginf(ranges), max(range_min, _NEAREST), ranges)
     seen = np.isfinite(ranges) & (ranges > 0.0) & (ranges >= range_min) & (ranges <= range_max)
     angles = angle_min + angle_increment * np.flatnonzero(seen)
     return from_frame(mount, ranges[seen, None] * np.column_stack([np.cos(angles), np.sin(angles)]))

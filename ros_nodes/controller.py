@@ -13,8 +13,6 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry, Path
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image, LaserScan
 from std_msgs.msg import Bool, String
@@ -26,7 +24,7 @@ from policies.controller import STOP, Controller, ControllerSettings
 from policies.obstacles import KeepOut, depth_points, scan_points, slowed
 from policies.watch import Watch
 from ros_nodes.messages import depth_of, plan_of, pose2_of, stamp_ns, stamped_twist_of, twist_of, velocity_of
-from ros_nodes.node import COMMAND, LATCHED, SENSOR, NavigationNode, Rate
+from ros_nodes.node import COMMAND, LATCHED, SENSOR, STEADY, NavigationNode, Rate
 from ros_nodes.parameters import parameter
 
 _LATEST_BY = 0.19  # s without a new plan; with the camera's latency and a tick, braking begins 0.3 s after the cause
@@ -97,8 +95,7 @@ class ControllerNode(NavigationNode[ControllerParameters]):
         if self._latch.exists():
             self._controller.emergency_stop()
         self._listen()
-        steady = Clock(clock_type=ClockType.STEADY_TIME)  # goes on when a simulator's clock does not
-        self._timer = self.create_timer(1.0 / self.robot.control_rate, self._tick, clock=steady)
+        self._timer = self.create_timer(1.0 / self.robot.control_rate, self._tick, clock=STEADY)
 
     def _latch_file(self) -> FilePath:
         folder = FilePath(self.parameters.state_folder).expanduser()
@@ -149,9 +146,12 @@ class ControllerNode(NavigationNode[ControllerParameters]):
         self._plan_ns = self.now_ns()
 
     def _on_model(self, message: String) -> None:
-        told = json.loads(message.data)
-        self._model, self._model_seen_robots = told["model"], bool(told["seen_robots"])
-        self._model_fault = ""
+        try:
+            told = json.loads(message.data)
+            self._model, self._model_seen_robots = str(told["model"]), told["seen_robots"] is True
+            self._model_fault = ""
+        except (ValueError, LookupError, TypeError):
+            self._model_fault = f"{message.data[:80]!r} tells of no model"
 
     def _on_odometry(self, message: Odometry) -> None:
         try:
@@ -172,7 +172,9 @@ class ControllerNode(NavigationNode[ControllerParameters]):
 
     def _on_depth(self, message: Image) -> None:
         try:
-            self._points = depth_points(depth_of(message), self.robot.camera, self.robot.footprint)
+            depth = depth_of(message)
+            camera = self.robot.camera.resized(message.width, message.height)  # it sees what the camera sees
+            self._points = depth_points(depth, camera, self.robot.footprint)
         except ValueError as error:
             self.get_logger().error(f"depth: {error}", throttle_duration_sec=5.0)
             return

@@ -23,7 +23,7 @@ def option(default: Any, about: str) -> Any:
 @dataclass(frozen=True)
 class RobotOptions:
     robot: str = option("turtlebot", "A shipped robot, or the path of a robot's YAML file.")
-    model: str = option("nano", "A model that comes along, or the folder of one that was trained or imported.")
+    model: str = option("nano", "A model that comes along, a folder of one, or bearing: straight to places.")
     device: str = option("cpu", "Where the model runs: cpu or cuda.")
     engine: str = option("torch", "What runs the model: torch.")
     drive: bool = option(False, "Drive. Otherwise it is shadow mode: everything runs, and nothing is commanded.")
@@ -40,6 +40,9 @@ class RobotOptions:
     scan: str = option("scan", "Topic of the laser scan.")
     depth: str = option("camera/depth", "Topic of the depth images.")
     keep_out: str = option("", "A YAML file of areas in the odometry's frame that are never entered.")
+    record: str = option("", "The dataset to record drives to, a new folder or one that grows; empty = none.")
+    joystick: bool = option(False, "Take over by joystick, while its dead man's button is held.")
+    joy: str = option("joy", "Topic of the joystick.")
     params: str = option("", "A ROS parameter file for all else; empty = the robot's own, where one comes along.")
     namespace: str = option("", "Namespace of the nodes and their topics.")
     composed: bool = option(False, "Run all nodes in one process.")
@@ -73,13 +76,17 @@ def graph(robot: RobotOptions, sim: SimOptions | None = None) -> tuple[NodeSpec,
     topics = {
         "image": robot.image, "image/compressed": f"{robot.image}/compressed", "camera_info": robot.camera_info,
         "odom": robot.odom, "cmd_vel": robot.cmd_vel, "scan": robot.scan, "depth": robot.depth,
+        "joy": robot.joy,
     }
     remappings = {name: topic for name, topic in topics.items() if topic and topic != name}
+    if robot.record and not robot.odom:
+        raise ValueError("record needs odometry to know where pictures were taken: name its topic with odom")
+    left_out = {name for name, asked in (("recorder", robot.record), ("joystick", robot.joystick)) if not asked}
     usual = _parameters(RobotOptions(), None if sim is None else SimOptions())
     return tuple(
         NodeSpec(name, {key: value for key, value in told.items() if key in _ALWAYS or value != usual[name][key]},
                  remappings)
-        for name, told in _parameters(robot, sim).items()
+        for name, told in _parameters(robot, sim).items() if name not in left_out
     )
 
 
@@ -100,6 +107,11 @@ def _parameters(robot: RobotOptions, sim: SimOptions | None) -> dict[str, dict[s
             "tick_rate": robot.tick_rate, "compressed": robot.compressed, "camera_info": bool(robot.camera_info),
             "odometry": bool(robot.odom),
         },
+        "recorder": {
+            **shared, "folder": robot.record, "compressed": robot.compressed, "stamped": robot.stamped,
+            "camera_info": bool(robot.camera_info), "with_depth": robot.obstacles == "depth",
+        },
+        "joystick": shared,
     }
     if sim is not None:
         nodes["simulated_robot"] = {
@@ -152,11 +164,18 @@ def _value(name: str, text: str, usual: Any) -> Any:
 
 def parameter_files(robot: RobotOptions) -> list[str]:
     """What is told to nodes beside their options, which win."""
+    if robot.params:
+        told = Path(robot.params).expanduser()
+        if not told.is_file():  # `ros2 launch` would go on without it
+            raise ValueError(f"params {told} does not exist")
+        return [str(told)]
     own = PARAMETERS / f"{robot.robot}.yaml"
-    return [robot.params] if robot.params else [str(own)] if own.is_file() else []
+    return [str(own)] if own.is_file() else []
 
 
 def dds_environment(told: Mapping[str, str]) -> dict[str, str]:
     """What to add to an environment so that Fast DDS lets pictures of 640x480 through; nothing where it is told."""
-    name = "FASTRTPS_DEFAULT_PROFILES_FILE" if told.get("ROS_DISTRO") == "humble" else "FASTDDS_DEFAULT_PROFILES_FILE"
-    return {} if name in told else {name: str(DDS_PROFILE)}
+    older, newer = "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"  # of Fast DDS 2, and from 3 on
+    if older in told or newer in told:
+        return {}
+    return {older if told.get("ROS_DISTRO") in ("humble", "jazzy") else newer: str(DDS_PROFILE)}

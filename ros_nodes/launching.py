@@ -8,11 +8,13 @@ from typing import Any
 
 from launch import LaunchContext, LaunchDescription  # type: ignore[attr-defined]
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from ros_nodes.graph import (
     SIMULATED,
+    SUPERVISOR,
     RobotOptions,
     SimOptions,
     dds_environment,
@@ -42,12 +44,21 @@ def _text(value: Any) -> str:
 def _nodes(context: LaunchContext, names: list[str], sim: bool) -> list[Node]:
     robot, simulated = options_of({name: LaunchConfiguration(name).perform(context) for name in names}, sim)
     files = parameter_files(robot)
+    environment = dds_environment(os.environ)
+    if "launch-prefix" not in context.launch_configurations:  # a debugger would be their parent
+        environment[SUPERVISOR] = str(os.getpid())  # `ros2 launch` leaves them behind when it is killed
     return [
         Node(
-            package="nav_foundation", executable="nav-foundation", namespace=robot.namespace or None,
-            arguments=["node", *process.name.split(" ")], parameters=[*files, process.parameters],
-            remappings=list(process.remappings.items()), additional_env=dds_environment(os.environ),
-            output="screen", respawn=True, respawn_delay=1.0,
+            package="nav_foundation", executable="nav-foundation", exec_name=process.name.replace(" ", "-"),
+            namespace=robot.namespace or None, arguments=["node", *process.name.split(" ")],
+            parameters=[*files, process.parameters], remappings=list(process.remappings.items()),
+            additional_env=environment, output="screen", respawn=True, respawn_delay=1.0, on_exit=_told_wrong,
         )
         for process in processes(graph(robot, simulated), robot.composed)
     ]
+
+
+def _told_wrong(event: ProcessExited, context: LaunchContext) -> None:
+    """One that cannot begin ends all, as in `nav-foundation robot`: it could not the next time either."""
+    if event.returncode == 2:
+        raise ValueError(f"{event.process_name} cannot begin: what it said above tells why")

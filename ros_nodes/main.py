@@ -18,6 +18,8 @@ from ros_nodes.graph import SUPERVISOR
 NODES = {  # name -> (module, class); read when asked for, so that a robot needs no simulator
     "navigator": ("ros_nodes.navigator", "Navigator"),
     "controller": ("ros_nodes.controller", "ControllerNode"),
+    "recorder": ("ros_nodes.recorder", "Recorder"),
+    "joystick": ("ros_nodes.joystick", "Joystick"),
     "simulated_robot": ("ros_nodes.simulated_robot", "SimulatedRobot"),
 }
 

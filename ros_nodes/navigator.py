@@ -25,7 +25,7 @@ from std_srvs.srv import Trigger
 
 from nav_foundation.robot import CameraSpec, load_robot
 from nav_foundation.types import NANOSECONDS, Explore, Goal, ImageGoal, Observation, PointGoal, PoseGoal
-from policies.load import load_policy, seen_robots
+from policies.load import BEARING, load_policy, seen_robots
 from policies.pilot import Pilot, Progress
 from policies.prediction.asked import in_words, spoken_goal
 from policies.prediction.drawing import Drawer
@@ -40,7 +40,7 @@ _STATUS_EVERY = 0.2  # s
 @dataclass(frozen=True)
 class NavigatorParameters:
     robot: str = parameter("turtlebot", "A shipped robot, or the path of a robot's YAML file.")
-    model: str = parameter("nano", "A model that comes along, or the folder of one that was trained or imported.")
+    model: str = parameter("nano", "A model that comes along, a folder of one, or bearing: straight to places.")
     device: str = parameter("cpu", "Where the model runs: cpu or cuda.")
     engine: str = parameter("torch", "What runs the model: torch.")
     tick_rate: float = parameter(10.0, "Plans per second at most; each is made from the newest picture.")
@@ -74,7 +74,7 @@ class Navigator(NavigationNode[NavigatorParameters]):
         self._newest: tuple[Image | CompressedImage, int] | None = None
         self._worker: threading.Thread | None = None
         self._progress, self._told, self._told_at = Progress("waiting"), "", 0.0
-        self._milliseconds = 0.0
+        self._milliseconds, self._asked = 0.0, 0
 
     # --- lifecycle ------------------------------------------------------------------------------------------------
 
@@ -84,7 +84,8 @@ class Navigator(NavigationNode[NavigatorParameters]):
         policy = load_policy(wanted.model, wanted.device)
         self._pilot = Pilot(policy, robot, odometry=wanted.odometry)
         self._camera: CameraSpec = robot.camera
-        self._warm_up()
+        if wanted.model != BEARING:
+            self._warm_up()
         seen = seen_robots(wanted.model)
         self._model.publish(String(data=json.dumps({"model": wanted.model, "seen_robots": seen})))
         self._listen()
@@ -164,19 +165,23 @@ class Navigator(NavigationNode[NavigatorParameters]):
     # --- goals ----------------------------------------------------------------------------------------------------
 
     def _on_pose(self, message: PoseStamped) -> None:
-        if self._is_placed(message.header.frame_id):
+        try:
             pose = pose2_of(message.pose)
-            self._ask(PoseGoal(pose.x, pose.y, pose.yaw, **self._radius()))
+            self._ask_in(message.header.frame_id, PoseGoal(pose.x, pose.y, pose.yaw, **self._radius()))
+        except ValueError as error:
+            self._refuse(f"goal_pose: {error}")
 
     def _on_point(self, message: PointStamped) -> None:
-        if self._is_placed(message.header.frame_id):
-            self._ask(PointGoal(message.point.x, message.point.y, **self._radius()))
+        try:
+            self._ask_in(message.header.frame_id, PointGoal(message.point.x, message.point.y, **self._radius()))
+        except ValueError as error:
+            self._refuse(f"goal_point: {error}")
 
-    def _is_placed(self, frame: str) -> bool:
+    def _ask_in(self, frame: str, goal: Goal) -> None:
         known = getattr(self, "_odometry_frame", "odom")
         if frame not in ("", known):
-            self._refuse(f"a goal is given in frame {frame!r}: give it in that of the odometry, {known!r}")
-        return frame in ("", known)
+            raise ValueError(f"it is given in frame {frame!r}: give it in that of the odometry, {known!r}")
+        self._ask(goal)
 
     def _on_goal_picture(self, message: Image | CompressedImage) -> None:
         try:
@@ -197,6 +202,7 @@ class Navigator(NavigationNode[NavigatorParameters]):
         def ask() -> None:
             try:
                 self._pilot.ask(goal)
+                self._asked += goal is not None
                 self.get_logger().info("cancelled" if goal is None else f"goal: {type(goal).__name__} {in_words(goal)}")
             except ValueError as error:
                 self._refuse(str(error))
@@ -263,8 +269,10 @@ class Navigator(NavigationNode[NavigatorParameters]):
 
     def _tell_status(self, progress: Progress) -> None:
         plan, goal = progress.plan, self._pilot.goal
-        status: dict[str, Any] = {"state": progress.state, "reason": progress.reason,
-                                  "goal": type(goal).__name__ if goal else ""}
+        status: dict[str, Any] = {
+            "state": progress.state, "reason": progress.reason, "goal": type(goal).__name__ if goal else "",
+            "words": in_words(goal) if goal else "", "number": self._asked,
+        }
         if plan is not None:
             for name in ("distance", "distance_std", "arrival", "collision"):
                 value = getattr(plan, name)

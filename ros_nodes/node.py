@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -15,6 +17,7 @@ from ros_nodes import parameters as checked
 
 P = TypeVar("P")
 
+STEADY = Clock(clock_type=ClockType.STEADY_TIME)  # goes on when a simulator's clock does not
 SENSOR = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)  # the newest alone matters
 COMMAND = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 GOAL = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
@@ -29,7 +32,7 @@ class NavigationNode(LifecycleNode, Generic[P]):
         self.parameters = checked.declare(self, kind)
         self.add_on_set_parameters_callback(self._on_parameters)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 5)
-        self._about = self.create_timer(1.0, self._publish_diagnosis)
+        self._about = self.create_timer(1.0, self._publish_diagnosis, clock=STEADY)
         self.is_started = False
 
     def start(self) -> None:

@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 from geometry_msgs.msg import PoseStamped, Twist, TwistStamped
 from nav_msgs.msg import Odometry
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan
 from std_msgs.msg import String
@@ -32,7 +30,7 @@ from ros_nodes.messages import (
     time_of,
     velocity_of,
 )
-from ros_nodes.node import COMMAND, LATCHED, SENSOR, NavigationNode, Rate
+from ros_nodes.node import COMMAND, LATCHED, SENSOR, STEADY, NavigationNode, Rate
 from ros_nodes.parameters import parameter
 from sim_envs.embedded.simulator import EmbeddedSimulator
 from sim_envs.evaluation.evaluate import EpisodeSource
@@ -93,8 +91,7 @@ class SimulatedRobot(NavigationNode[SimulatedRobotParameters]):
         self._command, self._command_ns = Velocity(), -_FOREVER * NANOSECONDS
         self._next_frame = 0.0
         self._publish_all()
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = self.create_timer(1.0 / (_CLOCK_RATE * wanted.speed_up), self._advance, clock=steady)
+        self._timer = self.create_timer(1.0 / (_CLOCK_RATE * wanted.speed_up), self._advance, clock=STEADY)
         self.get_logger().info(f"{robot.name} in {episode.scene}: {episode.task}, {self._world.shortest:.1f} m to go")
 
     def stop(self) -> None:

@@ -211,3 +211,13 @@ def test_the_agent_arrives_only_after_two_frames_in_a_row() -> None:
         agent.plan(seen, goal)
         states.append(agent.arrived)
     assert states == [False, False, False, True]
+
+
+def test_a_clock_that_stands_still_does_not_keep_it_from_braking() -> None:
+    controller, now = Controller(ROBOT), 0
+    for k in range(20):
+        now = k * 50_000_000
+        controller.command(straight(now), Pose2(0.0, 0.0, 0.0), now)
+    speeds = [controller.command(None, Pose2(0.0, 0.0, 0.0), now, doubt="the clock stands").linear for _ in range(10)]
+    assert speeds[0] == pytest.approx(ROBOT.cruise_speed - ROBOT.braking / ROBOT.control_rate, abs=0.05)
+    assert speeds[-1] == 0.0

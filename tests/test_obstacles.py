@@ -217,7 +217,8 @@ def test_a_scan_of_a_wall_is_that_wall() -> None:
 def test_what_a_scan_does_not_see_is_nothing() -> None:
     ranges = np.array([0.0, math.inf, -math.inf, math.nan, 0.09, 12.1, 0.1, 12.0])
     points = scan_points(ranges, 0.0, math.pi / 2, 0.1, 12.0)  # the last two look back and to the right
-    np.testing.assert_allclose(points, [[-0.1, 0.0], [0.0, -12.0]], atol=1e-12)
+    too_near = [-0.1, 0.0]  # -inf, the third ray
+    np.testing.assert_allclose(points, [too_near, [-0.1, 0.0], [0.0, -12.0]], atol=1e-12)
     assert scan_points(np.array([0.0, math.inf]), 0.0, 0.1, 0.0, math.inf).shape == (0, 2)
     assert scan_points(np.array([]), 0.0, 0.1, 0.1, 12.0).shape == (0, 2)
 
