@@ -53,6 +53,7 @@ class SimOptions:
     scenes: str = option("houses", "houses, city, house:SEED, city:SEED or a mesh file.")
     task: str = option("image-goal", "The task whose goals are proposed: image-goal, point-goal, instruction, ...")
     variant: str = option("", "Of the task, as for `nav-foundation eval`; empty = its first one.")
+    distance: str = option("", "m from the start to the goal, such as 2-6; empty = the task's own.")
     episode: int = option(0, "Which episode: another number is another place.")
     seed: int = option(0, "Another seed makes other scenes.")
     noise: bool = option(True, "Noise of camera, motion and odometry.")

@@ -51,6 +51,7 @@ class SimulatedRobotParameters:
     scenes: str = parameter("houses", "houses, city, house:SEED, city:SEED or a mesh file.")
     task: str = parameter("image-goal", "The task whose goals it proposes: image-goal, point-goal, instruction, ...")
     variant: str = parameter("", "Of the task, as for `nav-foundation eval`; empty = its first one.")
+    distance: str = parameter("", "m from the start to the goal, such as 2-6; empty = the task's own.")
     episode: int = parameter(0, "Which episode: another number is another place.")
     seed: int = parameter(0, "Another seed makes other scenes.")
     noise: bool = parameter(True, "Noise of camera, motion and odometry.")
@@ -68,6 +69,16 @@ class SimulatedRobotParameters:
             raise ValueError("frame_rate and speed_up are above 0, up to 100")
 
 
+def _span(text: str) -> tuple[float, float] | None:
+    if not text:
+        return None
+    try:
+        low, high = map(float, text.split("-"))
+    except ValueError:
+        raise ValueError(f"distance is {text!r}: give metres as MIN-MAX, such as 2-6") from None
+    return low, high
+
+
 class SimulatedRobot(NavigationNode[SimulatedRobotParameters]):
     def __init__(self) -> None:
         super().__init__("simulated_robot", SimulatedRobotParameters)
@@ -79,7 +90,7 @@ class SimulatedRobot(NavigationNode[SimulatedRobotParameters]):
         robot = load_robot(wanted.robot)
         ask: Any = wanted.task
         settings = EvaluationSettings(
-            "oracle", ask, wanted.variant, scenes=wanted.scenes, robot=wanted.robot, seed=wanted.seed,
+            "oracle", ask, wanted.variant, _span(wanted.distance), scenes=wanted.scenes, robot=wanted.robot, seed=wanted.seed,
             episodes=wanted.episode + 1,
         )
         source = EpisodeSource.of(settings, robot)

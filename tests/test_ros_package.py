@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from ros_nodes.graph import SUPERVISOR, dds_environment
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -74,6 +76,14 @@ def test_ros2_run_starts_the_installed_program(workspace: Path, sourced: dict[st
     assert str(workspace) in found, "the installed copy is the one that runs"
 
 
+def test_the_installed_copy_has_what_its_nodes_read(workspace: Path, sourced: dict[str, str]) -> None:
+    listing = "print(graph.DDS_PROFILE, *sorted(graph.PARAMETERS.iterdir()), sep='\\n')"
+    found = run(sys.executable, "-c", f"from ros_nodes import graph; {listing}", cwd=workspace, env=sourced).split()
+    assert all(path.startswith(str(workspace)) and Path(path).is_file() for path in found)
+    there = [ROOT / "ros_nodes" / "fastdds.xml", *sorted((ROOT / "ros_nodes" / "params").iterdir())]
+    assert [Path(path).name for path in found] == [path.name for path in there]
+
+
 def metadata() -> tuple[dict[str, Any], ElementTree.Element]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     return project, ElementTree.parse(ROOT / "package.xml").getroot()
@@ -103,27 +113,100 @@ def test_setup_py_says_what_pyproject_says() -> None:
     assert told.splitlines()[-4:] == expected
 
 
-def test_the_launch_file_starts_a_command_that_exists(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`launch` comes with ROS alone, so recorders stand in for it and the command is checked against ours."""
+def described(launch_file: str, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What a launch file describes. `launch` comes with ROS alone: recorders stand in for it."""
 
     def recorder(*arguments: Any, **keywords: Any) -> types.SimpleNamespace:
-        return types.SimpleNamespace(arguments=arguments, **keywords)
+        def perform(context: Any) -> Any:
+            return context.launch_configurations[arguments[0]]
+
+        return types.SimpleNamespace(**{"arguments": arguments, "perform": perform, **keywords})
 
     for module, names in {
-        "launch": ["LaunchDescription"],
-        "launch.actions": ["DeclareLaunchArgument", "ExecuteProcess"],
+        "launch": ["LaunchContext", "LaunchDescription"],
+        "launch.actions": ["DeclareLaunchArgument", "ExecuteProcess", "OpaqueFunction"],
+        "launch.events": [],
+        "launch.events.process": ["ProcessExited"],
         "launch.substitutions": ["LaunchConfiguration"],
         "launch_ros": [],
+        "launch_ros.actions": ["Node"],
         "launch_ros.substitutions": ["ExecutableInPackage"],
     }.items():
         stand_in = types.ModuleType(module)
         for name in names:
             setattr(stand_in, name, recorder)
         monkeypatch.setitem(sys.modules, module, stand_in)
-    description = runpy.run_path(str(ROOT / "launch" / "demo.launch.py"))["generate_launch_description"]()
-    (declared, process) = description.arguments[0]
-    assert len(declared.description) > 20
+    sys.modules.pop("ros_nodes.launching", None)
+    described = runpy.run_path(str(ROOT / "launch" / launch_file))["generate_launch_description"]().arguments[0]
+    sys.modules.pop("ros_nodes.launching", None)  # it has met the recorders
+    assert all(len(entity.description) > 8 for entity in described if hasattr(entity, "description"))
+    return list(described)
+
+
+def test_the_demo_s_launch_file_starts_a_command_that_exists(monkeypatch: pytest.MonkeyPatch) -> None:
+    (declared, process) = described("demo.launch.py", monkeypatch)
     program, verb, flag, value = process.cmd
     assert f"lib/{program.package}/{program.executable}" == PROGRAM
     assert value.arguments == declared.arguments
     assert flag in run(sys.executable, "-m", "nav_foundation.cli", verb, "--help", cwd=ROOT)
+
+
+LAUNCH_FILES = {"robot.launch.py": ["controller", "navigator"],
+                "sim.launch.py": ["controller", "navigator", "simulated_robot"]}
+NODE_ARGUMENTS = {  # those that launch_ros has had since Humble; a `name` would be that of all nodes of one process
+    "package", "executable", "exec_name", "namespace", "arguments", "parameters", "remappings", "additional_env",
+    "output", "respawn", "respawn_delay", "on_exit",
+}
+
+
+def started(launch_file: str, monkeypatch: pytest.MonkeyPatch, **told: str) -> list[Any]:
+    """The processes of a launch file that is told arguments."""
+    *declared, start = described(launch_file, monkeypatch)
+    usual = {argument.arguments[0]: argument.default_value for argument in declared}
+    assert told.keys() <= usual.keys() | {"launch-prefix"}
+    context = types.SimpleNamespace(launch_configurations={**usual, **told})
+    return list(start.function(context, *start.args))
+
+
+@pytest.mark.parametrize("launch_file", LAUNCH_FILES)
+def test_launch_files_start_nodes_in_processes(launch_file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    processes = started(launch_file, monkeypatch, namespace="r1")
+    assert [process.arguments for process in processes] == [["node", name] for name in LAUNCH_FILES[launch_file]]
+    (composed,) = started(launch_file, monkeypatch, composed="true")
+    assert composed.arguments == ["node", *LAUNCH_FILES[launch_file]]
+    for process in (*processes, composed):
+        assert vars(process).keys() - {"perform"} == NODE_ARGUMENTS
+        assert f"lib/{process.package}/{process.executable}" == PROGRAM
+        assert process.namespace == (None if process is composed else "r1"), "an empty one would not be valid"
+        *files, parameters = process.parameters
+        assert [Path(file).name for file in files] == ["turtlebot.yaml"]
+        assert parameters["use_sim_time"] is (launch_file == "sim.launch.py")
+
+
+def test_wrong_arguments_are_told_and_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="drive is 'maybe': give true or false"):
+        started("robot.launch.py", monkeypatch, drive="maybe")
+    with pytest.raises(ValueError, match=r"params /nowhere\.yaml does not exist"):
+        started("robot.launch.py", monkeypatch, params="/nowhere.yaml")
+    process = started("robot.launch.py", monkeypatch)[0]
+    ended = types.SimpleNamespace(process_name="controller-1", returncode=-9)
+    assert process.on_exit(ended, None) is None, "one that crashes is started anew"
+    ended.returncode = 2
+    with pytest.raises(ValueError, match="controller-1 cannot begin"):
+        process.on_exit(ended, None)
+
+
+def test_nodes_know_who_started_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert started("robot.launch.py", monkeypatch)[0].additional_env[SUPERVISOR] == str(os.getpid())
+    debugged = started("robot.launch.py", monkeypatch, **{"launch-prefix": "gdb --args"})[0]
+    assert SUPERVISOR not in debugged.additional_env, "a debugger starts it, which is no reason to end"
+
+
+@pytest.mark.parametrize(("distribution", "name"), [
+    ("humble", "FASTRTPS_DEFAULT_PROFILES_FILE"), ("jazzy", "FASTRTPS_DEFAULT_PROFILES_FILE"),
+    ("kilted", "FASTDDS_DEFAULT_PROFILES_FILE"), (None, "FASTDDS_DEFAULT_PROFILES_FILE"),
+])
+def test_fast_dds_is_told_its_profile_by_the_name_it_reads(distribution: str | None, name: str) -> None:
+    told = {} if distribution is None else {"ROS_DISTRO": distribution}
+    assert list(dds_environment(told)) == [name]
+    assert dds_environment({**told, name: "mine.xml"}) == {}

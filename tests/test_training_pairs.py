@@ -123,6 +123,13 @@ def test_of_a_policys_drive_only_the_labels_are_learnt(tmp_path: Path) -> None:
     assert pairs.drives[headed_for] == 4 and pairs.measured[headed_for] == 0
 
 
+def test_a_policys_drive_without_labels_teaches_no_way(tmp_path: Path) -> None:
+    """As a robot records it: it would only learn to do again what it did."""
+    pairs = maker(tmp_path, corner_drive(False, "policy"))(0, 3, np.random.default_rng(0)).pairs[0]
+    assert not pairs.drives.any()
+    assert not pairs.measured.any()
+
+
 def test_waiting_for_someone_is_learnt_little(tmp_path: Path) -> None:
     info, data = corner_drive(True)
     assert data.labels is not None

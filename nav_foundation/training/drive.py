@@ -73,9 +73,17 @@ class Drive:
 
     def plan(self, frame: int) -> np.ndarray:
         """[H, 3] what the expert would do, or what the drive did."""
-        if self.labels is not None and self.labels.plans.shape[1] >= self._horizon:
+        if self.labels is not None and self._is_labelled:
             return np.asarray(self.labels.plans[frame, : self._horizon])
         return self.future(frame, len(self.poses) - 1)
+
+    def lesson(self, frame: int) -> np.ndarray | None:
+        """[H, 3] that is worth doing; of a policy's drive only what an expert says."""
+        return self.plan(frame) if self.is_experts or self._is_labelled else None
+
+    @property
+    def _is_labelled(self) -> bool:
+        return self.labels is not None and self.labels.plans.shape[1] >= self._horizon
 
     def heads_for(self, frame: int) -> tuple[float, float]:
         """Where the expert would drive from a frame, its goal or a place to look from: x, y in m, seen from there."""

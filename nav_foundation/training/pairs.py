@@ -110,7 +110,7 @@ def pairs_of(
     pairs.append(asked if asked.kind == "none" else replace(asked, weight=rules.asked))
     pairs.append(_route(drive, frame))
     pairs += [_far(drive, frame, rng) for _ in range(rules.far)]
-    pairs.append(Pair("none", waypoints=drive.plan(frame)))
+    pairs.append(Pair("none", waypoints=drive.lesson(frame)))
     made = stacked(pairs, drive.robot.step, len(drive.plan(frame)))
     weight = (1.0 if drive.is_experts else rules.corrections) * (rules.waiting if drive.waits(frame) else 1.0)
     return replace(made, drives=made.drives * np.float32(weight))
@@ -141,7 +141,7 @@ def _place(drive: Drive, frame: int, goal: int, rules: ClipRules, rng: np.random
 def _headed_for(drive: Drive, frame: int) -> Pair:
     """Where the expert would drive from here: its goal, or a place to look from."""
     x, y = drive.heads_for(frame)
-    return Pair("point", place=(x, y, 0.0), waypoints=drive.plan(frame))
+    return Pair("point", place=(x, y, 0.0), waypoints=drive.lesson(frame))
 
 
 def _far(drive: Drive, frame: int, rng: np.random.Generator) -> Pair:
@@ -176,7 +176,7 @@ def _way(drive: Drive, frame: int, goal: int) -> np.ndarray | None:
 def _own_goal(drive: Drive, frame: int, picture: int | None) -> Pair:
     """What the drive was asked for, with the expert's labels; where there are none, no goal."""
     goal, labels = drive.info.goal or {}, drive.labels
-    task, plan = goal.get("type"), drive.plan(frame)
+    task, plan = goal.get("type"), drive.lesson(frame)
     if labels is None or task in (None, "explore"):
         return Pair("none", waypoints=plan)
     known = frame >= drive.known_from
@@ -204,7 +204,7 @@ def _own_goal(drive: Drive, frame: int, picture: int | None) -> Pair:
 def _route(drive: Drive, frame: int) -> Pair:
     """The command that names which way the drive turned next; at its end, no goal."""
     number = int(np.searchsorted(drive.driven, drive.driven[frame] + ROUTE_AHEAD))
-    plan = drive.plan(frame)
+    plan = drive.lesson(frame)
     if number >= len(drive.poses) or not drive.is_experts:
         return Pair("none", waypoints=plan)
     turn = float(wrap_angle(drive.poses[number, 2] - drive.poses[frame, 2]))
