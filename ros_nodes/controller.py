@@ -120,7 +120,7 @@ class ControllerNode(NavigationNode[ControllerParameters]):
             self._listeners.append(listen(LaserScan, "scan", self._on_scan, SENSOR))
         if wanted.obstacles == "depth":
             self._listeners.append(listen(Image, "depth", self._on_depth, SENSOR))
-        self._services = [
+        self._served = [
             self.create_service(Trigger, "~/emergency_stop", self._on_stop_now),
             self.create_service(Trigger, "~/release", self._on_release),
             self.create_service(SetBool, "~/enable", self._on_enable),
@@ -131,7 +131,7 @@ class ControllerNode(NavigationNode[ControllerParameters]):
             self.destroy_timer(self._timer)
         for listener in getattr(self, "_listeners", []):
             self.destroy_subscription(listener)
-        for service in getattr(self, "_services", []):
+        for service in getattr(self, "_served", []):
             self.destroy_service(service)
         if self._sent != STOP:
             self._send(STOP, self.now_ns())
@@ -212,8 +212,8 @@ class ControllerNode(NavigationNode[ControllerParameters]):
         return response
 
     def _on_enable(self, request: Any, response: Any) -> Any:
-        self.set_parameters([Parameter("drive", value=bool(request.data))])
         fault = self._not_to_drive() if request.data else ""
+        self.set_parameters([Parameter("drive", value=bool(request.data) and not fault)])
         response.success, response.message = not fault, fault or ("driving" if request.data else "shadow mode")
         return response
 

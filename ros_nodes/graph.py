@@ -96,7 +96,8 @@ _ALWAYS = ("robot", "use_sim_time")
 
 def _parameters(robot: RobotOptions, sim: SimOptions | None) -> dict[str, dict[str, Any]]:
     """By node, all of them."""
-    shared = {"robot": robot.robot, "base_frame": robot.base_frame, "use_sim_time": sim is not None}
+    about = {"robot": robot.robot, "use_sim_time": sim is not None}
+    shared = {**about, "base_frame": robot.base_frame}
     nodes: dict[str, dict[str, Any]] = {
         "controller": {
             **shared, "drive": robot.drive, "accept_sim_model": robot.accept_sim_model, "odometry": bool(robot.odom),
@@ -109,7 +110,7 @@ def _parameters(robot: RobotOptions, sim: SimOptions | None) -> dict[str, dict[s
             "odometry": bool(robot.odom),
         },
         "recorder": {
-            **shared, "folder": robot.record, "compressed": robot.compressed, "stamped": robot.stamped,
+            **about, "folder": robot.record, "compressed": robot.compressed, "stamped": robot.stamped,
             "camera_info": bool(robot.camera_info), "with_depth": robot.obstacles == "depth",
         },
         "joystick": shared,

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.exceptions import ParameterException
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from ros_nodes.graph import SUPERVISOR
@@ -24,16 +25,22 @@ NODES = {  # name -> (module, class); read when asked for, so that a robot needs
 }
 
 
+CRASHED, REFUSED = 1, 2  # exit codes; the second would come again
+
+
 def run(names: Sequence[str], ros_arguments: Sequence[str] = ()) -> int:
-    """0 once a signal ended it, 2 where a node could not begin."""
+    """0 once a signal ended it, CRASHED, or REFUSED where a node cannot begin with what it was told."""
     for name in names:
         if name not in NODES:
             raise ValueError(f"node {name!r} is not known: use {', '.join(NODES)}")
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    rclpy.init(args=["nav-foundation", *ros_arguments], signal_handler_options=SignalHandlerOptions.NO)
-    running = [_Running(name, ended) for name in names]
+    try:
+        rclpy.init(args=["nav-foundation", *ros_arguments], signal_handler_options=SignalHandlerOptions.NO)
+        running = [_Running(name, ended) for name in names]
+    except (ParameterException, RuntimeError) as error:  # of rclpy: a wrong type, or no topic
+        raise ValueError(" ".join(str(error).split())) from None
     supervisor = os.environ.get(SUPERVISOR)
     while not ended.wait(0.2):
         if supervisor is not None and str(os.getppid()) != supervisor:
@@ -41,7 +48,7 @@ def run(names: Sequence[str], ros_arguments: Sequence[str] = ()) -> int:
     for node in running:
         node.end()
     rclpy.try_shutdown()
-    return 2 if any(node.failed for node in running) else 0
+    return max(node.code for node in running)
 
 
 class _Running:
@@ -49,7 +56,7 @@ class _Running:
 
     def __init__(self, name: str, ended: threading.Event) -> None:
         module, kind = NODES[name]
-        self.failed, self._ended = False, ended
+        self.code, self._ended = 0, ended
         self._node: Any = getattr(importlib.import_module(module), kind)()
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
@@ -58,18 +65,17 @@ class _Running:
 
     def _serve(self) -> None:
         try:
-            self.failed = not self._node.autostart()
-            if not self.failed:
-                self._executor.spin()
-        except ExternalShutdownException:
-            pass
+            if not self._node.autostart():
+                self.code = REFUSED
+            while not (self.code or self._ended.is_set()):
+                self._executor.spin_once(timeout_sec=0.2)  # shutting it down while it spins would be a race
         except Exception as error:
-            self.failed = True
+            self.code = CRASHED
             self._node.get_logger().fatal(f"{type(error).__name__}: {error}")
         self._ended.set()  # one that fails ends all: whoever started them starts them anew
 
     def end(self) -> None:
-        self._executor.shutdown(timeout_sec=2.0)
         self._thread.join(timeout=5.0)
         self._node.close()
+        self._executor.shutdown(timeout_sec=2.0)
         self._node.destroy_node()

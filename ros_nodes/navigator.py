@@ -30,11 +30,12 @@ from policies.pilot import Pilot, Progress
 from policies.prediction.asked import in_words, spoken_goal
 from policies.prediction.drawing import Drawer
 from ros_nodes.messages import camera_of, jpeg_of, path_of, pose2_of, rgb_of, stamp_ns
-from ros_nodes.node import COMMAND, GOAL, LATCHED, SENSOR, NavigationNode, Rate
+from ros_nodes.node import COMMAND, GOAL, LATCHED, SENSOR, STEADY, NavigationNode, Rate
 from ros_nodes.parameters import parameter
 
 _OLDEST = 0.7  # s; a plan from an older picture would not be driven
 _STATUS_EVERY = 0.2  # s
+_BLIND_AFTER = 2.0  # s without a picture
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,8 @@ class Navigator(NavigationNode[NavigatorParameters]):
         seen = seen_robots(wanted.model)
         self._model.publish(String(data=json.dumps({"model": wanted.model, "seen_robots": seen})))
         self._listen()
+        self._eyes = self.create_timer(_BLIND_AFTER, self._look_for_pictures, clock=STEADY)
+        self._seen = 0
         self._is_working = True
         self._worker = threading.Thread(target=self._work, name="navigator", daemon=True)
         self._worker.start()
@@ -118,20 +121,30 @@ class Navigator(NavigationNode[NavigatorParameters]):
             self._listeners.append(listen(Odometry, "odom", self._on_odometry, SENSOR))
         if wanted.camera_info:
             self._listeners.append(listen(CameraInfo, "camera_info", self._on_camera, SENSOR))
-        self._services = [
+        self._served = [
             self.create_service(Trigger, "~/cancel", self._on_cancel),
             self.create_service(Trigger, "~/explore", self._on_explore),
         ]
 
+    def _look_for_pictures(self) -> None:
+        before, self._seen = self._seen, self._frames.total
+        if self._seen == before:
+            topic = self.resolve_topic_name("image/compressed" if self.parameters.compressed else "image")
+            self._progress = Progress("stopped", f"no pictures on {topic}: is the camera there, and the topic right?")
+            self.get_logger().warning(self._progress.reason, throttle_duration_sec=10.0)
+            self._tell_status(self._progress)
+
     def stop(self) -> None:
         self._is_working = False
+        if hasattr(self, "_eyes"):
+            self.destroy_timer(self._eyes)
         with self._fresh:
             self._fresh.notify_all()
         if self._worker is not None:
             self._worker.join(timeout=5.0)
         for listener in getattr(self, "_listeners", []):
             self.destroy_subscription(listener)
-        for service in getattr(self, "_services", []):
+        for service in getattr(self, "_served", []):
             self.destroy_service(service)
         self._path.publish(path_of(None, self.now_ns(), self.parameters.base_frame))
 

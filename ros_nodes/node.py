@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
+from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -101,9 +100,11 @@ class Rate:
 
     def __init__(self) -> None:
         self._count, self._since, self._last = 0, time.monotonic(), 0.0
+        self.total = 0
 
     def tick(self) -> None:
         self._count += 1
+        self.total += 1
 
     def per_second(self) -> float:
         """Since the last time that this was asked."""

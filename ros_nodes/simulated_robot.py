@@ -90,8 +90,8 @@ class SimulatedRobot(NavigationNode[SimulatedRobotParameters]):
         robot = load_robot(wanted.robot)
         ask: Any = wanted.task
         settings = EvaluationSettings(
-            "oracle", ask, wanted.variant, _span(wanted.distance), scenes=wanted.scenes, robot=wanted.robot, seed=wanted.seed,
-            episodes=wanted.episode + 1,
+            "oracle", ask, wanted.variant, _span(wanted.distance), scenes=wanted.scenes, robot=wanted.robot,
+            seed=wanted.seed, episodes=wanted.episode + 1,
         )
         source = EpisodeSource.of(settings, robot)
         world_settings = WorldSettings(wanted.noise, wanted.people, depth=wanted.with_depth, time_extra=_FOREVER)
