@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nav_foundation.model.folder import is_ours, named, read_config
+from nav_foundation.model.folder import ROBOT_HOURS, is_ours, named, read_config
 from nav_foundation.model.published.config import is_published
 from policies.baselines import BearingPolicy
 from policies.policy import Policy
@@ -35,7 +35,7 @@ def seen_robots(name: str) -> bool:
     if name == BEARING:
         return True
     folder = model_folder(name)
-    return not is_ours(folder) or bool(read_config(folder).get("provenance", {}).get("robot_hours"))
+    return not is_ours(folder) or bool(read_config(folder).get("provenance", {}).get(ROBOT_HOURS))
 
 
 def load_policy(name: str, device: str = "cpu") -> Policy:

@@ -53,6 +53,7 @@ class RecordingSettings:
     longest: float = 120.0  # s of an episode; its pictures are in memory until it ends
     shortest: int = 8  # frames; episodes with fewer are dropped
     depth: bool = False  # every frame has a depth image
+    scene: str = ""  # of a simulator; a real robot knows of none
 
     def __post_init__(self) -> None:
         for name, low, high in (("rate", 0.1, 100.0), ("stand_end", 0.1, 600.0), ("longest", 2.0, 600.0)):
@@ -82,7 +83,8 @@ class Asked:
     """The goal that the navigator says it has."""
 
     kind: str = ""  # name of the goal's type; empty = none
-    words: str = ""  # of a goal that was asked for in words
+    words: str = ""  # what it is, where it is no picture
+    number: int = 0  # of goals so far: two of a kind are told apart
 
     @staticmethod
     def of(text: str) -> Asked:
@@ -91,7 +93,9 @@ class Asked:
         goal, words = told.get("goal"), told.get("words") or ""
         if not isinstance(goal, str) or not isinstance(words, str):
             raise ValueError("the navigator's status has no goal, or one or words that are no text")
-        return Asked(*(part.encode("utf-8", "replace").decode() for part in (goal, words)))  # no half characters
+        number = told.get("number", 0)
+        goal, words = (part.encode("utf-8", "replace").decode() for part in (goal, words))  # no half characters
+        return Asked(goal, words, number if type(number) is int else 0)
 
     def data(self) -> dict[str, Any] | None:
         """As collected drives tell their goals."""
@@ -130,10 +134,10 @@ class _Episode:
     actions: list[Velocity | None] = field(default_factory=list)  # None = nobody was heard to command anything
     moves: list[bool] = field(default_factory=list)
 
-    def finished(self, shortest: int) -> tuple[EpisodeInfo, EpisodeData] | None:
+    def finished(self, settings: RecordingSettings) -> tuple[EpisodeInfo, EpisodeData] | None:
         """Without most of the stand at its end; None for one with too few frames."""
         count = sum(stamp <= self.active_ns + _STAND_KEPT * NANOSECONDS for stamp in self.stamps)
-        if count < shortest:
+        if count < settings.shortest:
             return None
         poses = np.array([(p.x, p.y, p.yaw) for p in self.poses[:count]])
         actions = self._actions(count)
@@ -142,7 +146,7 @@ class _Episode:
             task=self.asked.task(), source="nav-foundation record", robot=self.robot, goal=goal, driver=self.driver,
             instruction=self.asked.words or None if goal and goal["type"] == "instruction" else None,
             action_source="measured" if actions is None else "commanded", cruising_step=cruising_step(poses),
-            notes=self.notes or None,
+            notes=self.notes or None, scene=settings.scene,
         )
         stamps = np.array(self.stamps[:count], np.int64)
         return info, EpisodeData(self.images[:count], stamps, poses, actions, self.depth[:count] or None)
@@ -259,7 +263,7 @@ class Recording:
         current, self._current = self._current, None
         if current is None:
             return
-        finished = current.finished(self.settings.shortest)
+        finished = current.finished(self.settings)
         if finished is None:
             self.dropped += 1
         else:

@@ -61,6 +61,13 @@ class NavigatorParameters:
             raise ValueError("goal_radius and debug_rate are 0 or more")
 
 
+def _said(goal: Goal) -> str:
+    """For people."""
+    if isinstance(goal, (PointGoal, PoseGoal)):
+        return f"x {goal.x:.2f} m, y {goal.y:.2f} m in the odometry's frame"
+    return in_words(goal)
+
+
 class Navigator(NavigationNode[NavigatorParameters]):
     def __init__(self) -> None:
         super().__init__("navigator", NavigatorParameters)
@@ -216,7 +223,7 @@ class Navigator(NavigationNode[NavigatorParameters]):
             try:
                 self._pilot.ask(goal)
                 self._asked += goal is not None
-                self.get_logger().info("cancelled" if goal is None else f"goal: {type(goal).__name__} {in_words(goal)}")
+                self.get_logger().info("cancelled" if goal is None else f"goal: {type(goal).__name__} {_said(goal)}")
             except ValueError as error:
                 self._refuse(str(error))
 
@@ -284,7 +291,7 @@ class Navigator(NavigationNode[NavigatorParameters]):
         plan, goal = progress.plan, self._pilot.goal
         status: dict[str, Any] = {
             "state": progress.state, "reason": progress.reason, "goal": type(goal).__name__ if goal else "",
-            "words": in_words(goal) if goal else "", "number": self._asked,
+            "words": _said(goal) if goal else "", "number": self._asked,
         }
         if plan is not None:
             for name in ("distance", "distance_std", "arrival", "collision"):
@@ -304,7 +311,7 @@ class Navigator(NavigationNode[NavigatorParameters]):
         self._drawn = now
         goal, plan = self._pilot.goal, progress.plan
         assert plan is not None
-        drawer = Drawer(self._pilot.robot, goal or Explore(), in_words(goal) if goal else "")
+        drawer = Drawer(self._pilot.robot, goal or Explore(), _said(goal) if goal else "")
         picture = drawer(Observation(rgb, stamp, None), plan, self.get_name())
         self._debug.publish(jpeg_of(picture, stamp, self.parameters.base_frame))
 

@@ -66,7 +66,8 @@ class Recorder(NavigationNode[RecorderParameters]):
             raise ValueError("the recorder has no folder: name the dataset, a new folder or one that grows")
         robot = load_robot(wanted.robot)
         settings = RecordingSettings(
-            wanted.record_rate, wanted.stand_end, wanted.longest, depth=wanted.with_depth
+            wanted.record_rate, wanted.stand_end, wanted.longest, depth=wanted.with_depth,
+            scene="simulated" if self.get_parameter("use_sim_time").value else "",
         )
         self._camera, self._mounted = robot.camera, robot.camera
         self._keeper = Keeper(Path(wanted.folder).expanduser(), wanted.record_rate, self._log)

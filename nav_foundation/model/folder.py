@@ -8,6 +8,7 @@ from typing import Any
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 BUNDLED = Path(__file__).parent / "bundled"
+ROBOT_HOURS = "robot_hours"  # of its provenance: how long it has seen real robots drive
 OURS = "nav_foundation"  # kind in config.json; imported networks have others
 
 

@@ -17,11 +17,13 @@ from tqdm import tqdm
 
 from nav_foundation.commit import commit
 from nav_foundation.config import to_mapping
+from nav_foundation.model.folder import ROBOT_HOURS
 from nav_foundation.model.published.config import KINDS
 from nav_foundation.training.course import Batch, Course, Losses
 from nav_foundation.training.eyes import Eyes
 from nav_foundation.training.ours import Ours
 from nav_foundation.training.peers import Peer
+from nav_foundation.training.provenance import robot_hours
 from nav_foundation.training.samples import Part, Samples, loader
 from nav_foundation.training.settings import TrainSettings
 from nav_foundation.training.state import Average, State
@@ -79,15 +81,17 @@ def train(
     state = State(model, Average(model, settings.average), _optimiser(model, settings))
     if resume and (out / STATE).exists():
         state.load(out / STATE)
-    return _Run(settings, out, accelerator, state, course)(minutes, progress)
+    return _Run(settings, out, accelerator, state, course, robot_hours(settings.data, begin_with))(minutes, progress)
 
 
 class _Run:
     """One training, from its state's step to the last one."""
 
     def __init__(
-        self, settings: TrainSettings, out: Path, accelerator: Accelerator, state: State, course: Course
+        self, settings: TrainSettings, out: Path, accelerator: Accelerator, state: State, course: Course,
+        hours: float,
     ) -> None:
+        self._robot_hours = round(hours, 3)
         self._settings, self._out, self._accelerator, self._state = settings, out, accelerator, state
         self._course = course
         state.average.model.to(accelerator.device)
@@ -187,6 +191,7 @@ class _Run:
             return
         self._course.save(self._state.average.model, self._out / MODEL, {
             "commit": commit(), "settings": to_mapping(self._settings), "steps": self._state.step, "losses": parts,
+            ROBOT_HOURS: self._robot_hours,
         })
         self._state.save(self._out / STATE)
 
