@@ -173,21 +173,25 @@ class Controller:
         return Velocity(wanted.linear * scale, turn, wanted.lateral * scale)
 
     def _limit(self, wanted: Velocity, elapsed: float) -> Velocity:
-        """What the robot can do of it within one tick, starting from the last command."""
-        robot, last = self.robot, self._last
+        """What the robot can do of it within one tick, starting from the last command.
+
+        A tick that came late may brake for all of its time, but speeds up no more than one in time: the next one may
+        follow at once.
+        """
+        robot, last, tick = self.robot, self._last, min(elapsed, 1.0 / self.robot.control_rate)
+        up, down, turn = robot.acceleration * tick, robot.braking * elapsed, robot.angular_acceleration
         return Velocity(
-            approach(last.linear, wanted.linear, robot.acceleration, robot.braking, elapsed),
-            approach(last.angular, wanted.angular, robot.angular_acceleration, robot.angular_acceleration, elapsed),
-            approach(last.lateral, wanted.lateral, robot.acceleration, robot.braking, elapsed),
+            approach(last.linear, wanted.linear, up, down),
+            approach(last.angular, wanted.angular, turn * tick, turn * elapsed),
+            approach(last.lateral, wanted.lateral, up, down),
         )
 
 
-def approach(now: float, wanted: float, acceleration: float, braking: float, elapsed: float) -> float:
-    """The speed after `elapsed` s of going from `now` to `wanted` within limits; slowing towards 0 uses `braking`."""
+def approach(now: float, wanted: float, up: float, down: float) -> float:
+    """The speed next, from `now` towards `wanted`: by at most `up`, and by at most `down` where it slows."""
     if now * wanted < 0:  # reversing passes through a stand first
         wanted = 0.0
-    slows = abs(wanted) < abs(now)
-    change = (braking if slows else acceleration) * elapsed
+    change = down if abs(wanted) < abs(now) else up
     return min(max(wanted, now - change), now + change)
 
 

@@ -63,9 +63,9 @@ class Base:
         turn = min(max(wanted.angular, -robot.max_angular_speed), robot.max_angular_speed)
         now = self.velocity
         self.velocity = Velocity(
-            approach(now.linear, wanted.linear * scale, robot.acceleration, robot.braking, dt),
-            approach(now.angular, turn, robot.angular_acceleration, robot.angular_acceleration, dt),
-            approach(now.lateral, side * scale, robot.acceleration, robot.braking, dt),
+            approach(now.linear, wanted.linear * scale, robot.acceleration * dt, robot.braking * dt),
+            approach(now.angular, turn, robot.angular_acceleration * dt, robot.angular_acceleration * dt),
+            approach(now.lateral, side * scale, robot.acceleration * dt, robot.braking * dt),
         )
         forward, left, angular = self._disturbed()
         half = angular * dt / 2.0

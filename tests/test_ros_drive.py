@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
+import subprocess
+import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +31,7 @@ from ros_nodes.graph import RobotOptions, SimOptions
 from ros_nodes.node import GOAL, LATCHED, SENSOR
 from tests.ros_graph import Witness, check_limits, running_graph, until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ros")]
 DRIVING = {"drive": True, "accept_sim_model": True}
 LONGEST = 120.0  # s of a drive, on a machine that does other things as well
 
@@ -111,3 +116,43 @@ def test_a_model_of_simulation_alone_does_not_drive_hardware() -> None:
         witness.ask_for(Pose2(1.0, 0.0, 0.0))
         time.sleep(2.0)
         assert all(command.linear == command.angular == 0.0 for command in witness.commands)
+
+
+def children(process: int) -> dict[int, str]:
+    """Command lines of the processes that a process has started."""
+    found = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parent = int(status.read_text().rpartition(")")[2].split()[1])
+            if parent == process:
+                found[int(status.parent.name)] = (status.parent / "cmdline").read_text().replace("\0", " ")
+    return found
+
+
+def test_the_command_begins_again_what_dies_and_ends_all_at_ctrl_c(tmp_path: Path) -> None:
+    domain = 101
+    env = {**os.environ, "ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    asked = ["robot", "--sim", "--model", "bearing", "--task", "point-goal"]
+    witness = Witness(domain)
+    with (tmp_path / "log").open("wb") as log:
+        command = subprocess.Popen([sys.executable, "-m", "nav_foundation.cli", *asked], env=env, stderr=log)
+    try:
+        until(lambda: witness.controller.get("mode") == "standing", 90.0, "all nodes work together")
+        nodes = children(command.pid)
+        assert len(nodes) == 3
+        os.kill(next(pid for pid, line in nodes.items() if " controller " in line), signal.SIGKILL)
+        heard = len(witness.commands)
+        until(lambda: len(witness.commands) > heard + 20, 30.0, "the controller is back")
+        command.send_signal(signal.SIGINT)
+        assert command.wait(15.0) == 0
+        assert not [line for line in map(cmdline, nodes) if "nav_foundation" in line]
+    finally:
+        witness.close()
+        command.kill()
+
+
+def cmdline(process: int) -> str:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text()
+    except OSError:
+        return ""

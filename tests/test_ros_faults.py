@@ -6,21 +6,26 @@ import math
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
+import yaml
 
 pytest.importorskip("rclpy", reason="ROS 2 for Python is an extra: pip install 'nav-foundation[ros]'")
 
 from std_srvs.srv import SetBool, Trigger
 
+from nav_foundation.config import to_mapping
 from nav_foundation.geometry import between
 from nav_foundation.robot import load_robot
 from nav_foundation.types import Pose2
 from ros_nodes.graph import RobotOptions, SimOptions
 from tests.ros_graph import Command, Graph, Witness, check_limits, running_graph, until
 
-pytestmark = pytest.mark.slow
-ROBOT = load_robot("turtlebot")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ros")]
+ROBOT = replace(
+    load_robot("turtlebot"), name="hurry", cruise_speed=0.8, max_speed=1.0, max_angular_speed=2.5, braking=2.5,
+)  # so that the drills are short
 BRAKING = 0.88 * ROBOT.cruise_speed  # m/s
 IN_TIME = 0.5  # s; 0.3 on a robot, but the machines of CI are shared
 ENDS = (Pose2(-1.3, 0.0, 0.0), Pose2(1.3, 0.0, 0.0))  # of the drives, in the hall's frame
@@ -43,7 +48,9 @@ def drill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
     scene = tmp_path_factory.mktemp("scene") / "hall.obj"
     corners = [(-9, 0, -9), (9, 0, -9), (9, 0, 9), (-9, 0, 9)]
     scene.write_text("".join(f"v {x} {y} {z}\n" for x, y, z in corners) + "f 4 3 2 1\n")
-    robot = RobotOptions(model="bearing", drive=True, accept_sim_model=True)
+    description = scene.with_name("hurry.yaml")
+    description.write_text(yaml.safe_dump(to_mapping(ROBOT)))
+    robot = RobotOptions(robot=str(description), model="bearing", drive=True, accept_sim_model=True)
     with running_graph(robot, SimOptions(scenes=str(scene), task="point-goal"), wire=True) as both:
         until(lambda: both[1].controller.get("mode") == "standing", 60.0, "all nodes work together")
         yield both
@@ -212,4 +219,4 @@ def test_driving_is_switched_off_and_on(drill: Drill) -> None:
 
 def test_no_command_was_ever_beyond_the_limits(drill: Drill) -> None:
     """After all the other drills, of which it has heard every command."""
-    check_limits(drill[1].commands)
+    check_limits(drill[1].commands, ROBOT)
