@@ -28,6 +28,9 @@ setuptools.setup(
         ("share/ament_index/resource_index/packages", ["resource/nav_foundation"]),
         # `colcon build --symlink-install` sees only the files listed here, and must see the metadata.
         ("share/nav_foundation", ["package.xml", "pyproject.toml", "README.md"]),
-        ("share/nav_foundation/launch", sorted(glob("launch/*.launch.py"))),
+        (
+            "share/nav_foundation/launch",
+            sorted([*glob("launch/*.launch.py"), "launch/nav_foundation.rviz", "launch/foxglove.json"]),
+        ),
     ],
 )

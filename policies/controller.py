@@ -45,7 +45,7 @@ class Controller:
         self.robot = robot
         self._guard = guard
         self.settings = settings or ControllerSettings()
-        self._stop_after = self.settings.stop_after or max(0.3, 1.5 / robot.frame_rate)
+        self.stop_after = self.settings.stop_after or max(0.3, 1.5 / robot.frame_rate)  # s
         self._emergency = False
         self.reset()
 
@@ -126,7 +126,7 @@ class Controller:
         if self._plan_seen is None or self._plan_seen[0] != plan.stamp_ns:
             self._plan_seen = (plan.stamp_ns, now_ns)
         waited = (now_ns - self._plan_seen[1]) / NANOSECONDS
-        if waited > self._stop_after:
+        if waited > self.stop_after:
             return f"no new plan for {waited:.2f} s"
         age = (now_ns - plan.stamp_ns) / NANOSECONDS
         if age > self.settings.oldest_plan or age < -0.05:

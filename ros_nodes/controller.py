@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
@@ -20,7 +21,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from nav_foundation.robot import load_robot
 from nav_foundation.types import NANOSECONDS, Plan, Pose2, Velocity
-from policies.controller import STOP, Controller, ControllerSettings
+from policies.controller import STOP, Controller
 from policies.obstacles import KeepOut, depth_points, scan_points, slowed
 from policies.watch import Watch
 from ros_nodes.messages import depth_of, plan_of, pose2_of, stamp_ns, stamped_twist_of, twist_of, velocity_of
@@ -28,6 +29,7 @@ from ros_nodes.node import COMMAND, LATCHED, SENSOR, STEADY, NavigationNode, Rat
 from ros_nodes.parameters import parameter
 
 _LATEST_BY = 0.19  # s without a new plan; with the camera's latency and a tick, braking begins 0.3 s after the cause
+_SLOWEST = 0.5  # s between pictures, at most, that make plans
 _OBSTACLES_OLDEST = 0.5  # s
 _TELEOP_TIMEOUT = 0.3  # s
 _KEEP_OUT_NEAR = 3.0  # m
@@ -80,11 +82,11 @@ class ControllerNode(NavigationNode[ControllerParameters]):
         wanted = self.parameters
         self.robot = load_robot(wanted.robot)
         self._keep_out = KeepOut.read(FilePath(wanted.keep_out)) if wanted.keep_out else None
-        after = max(_LATEST_BY, 1.5 / wanted.tick_rate)
-        self._controller = Controller(self.robot, ControllerSettings(stop_after=after), self._guarded)
+        self._periods: deque[int] = deque([round(NANOSECONDS / wanted.tick_rate)] * 9, maxlen=9)
+        self._controller = Controller(self.robot, guard=self._guarded)
         self._watch = Watch(self.robot, odometry=wanted.odometry)
         self._plan: Plan | None = None
-        self._plan_ns = 0
+        self._plan_ns, self._plan_stamp_ns = 0, 0
         self._plan_fault, self._model_fault = "there is no navigator yet", "no navigator has told its model yet"
         self._pose: Pose2 | None = None
         self._points = np.zeros((0, 2))
@@ -143,7 +145,11 @@ class ControllerNode(NavigationNode[ControllerParameters]):
             self._plan, self._plan_fault = plan_of(message, self.parameters.base_frame), ""
         except ValueError as error:
             self._plan, self._plan_fault = None, str(error)
-        self._plan_ns = self.now_ns()
+        period = stamp_ns(message.header.stamp) - self._plan_stamp_ns
+        self._plan_ns, self._plan_stamp_ns = self.now_ns(), stamp_ns(message.header.stamp)
+        if 0 < period < _SLOWEST * NANOSECONDS:
+            self._periods.append(period)
+        self._controller.stop_after = max(_LATEST_BY, 1.5 * float(np.median(self._periods)) / NANOSECONDS)
 
     def _on_model(self, message: String) -> None:
         try:
@@ -203,10 +209,17 @@ class ControllerNode(NavigationNode[ControllerParameters]):
     def _stop_now(self) -> None:
         self._controller.emergency_stop()
         self._tick()
-        self._latch.touch()
+        try:
+            self._latch.touch()
+        except OSError as error:
+            self.get_logger().error(f"{self._latch} cannot be written ({error.strerror}): a restart would release it")
 
     def _on_release(self, request: Any, response: Any) -> Any:
-        self._latch.unlink(missing_ok=True)
+        try:
+            self._latch.unlink(missing_ok=True)
+        except OSError as error:
+            response.success, response.message = False, f"{self._latch} cannot be removed: {error.strerror}"
+            return response
         self._controller.release()
         response.success, response.message = True, "released"
         return response
@@ -283,7 +296,7 @@ class ControllerNode(NavigationNode[ControllerParameters]):
         velocity = Velocity(share * wanted.linear, share * wanted.angular, share * wanted.lateral)
         if self._cliff and velocity.linear > 0:
             velocity = Velocity(0.0, velocity.angular)
-        points = self._points
+        points = np.zeros((0, 2)) if self._blind(self.now_ns()) else self._points
         if self._keep_out is not None and self._pose is not None:
             points = np.concatenate([points, self._keep_out.points_near(self._pose, _KEEP_OUT_NEAR)])
         return slowed(velocity, points, self.robot, self.parameters.margin)

@@ -31,8 +31,8 @@ class RobotOptions:
     tick_rate: float = option(10.0, "Plans per second at most.")
     image: str = option("camera/image_raw", "Topic of the pictures.")
     compressed: bool = option(False, "Take the JPEG or PNG pictures of that topic's /compressed.")
-    camera_info: str = option("camera/camera_info", "Topic of the calibration; empty = as the robot's file says.")
-    odom: str = option("odom", "Topic of the odometry; empty = the robot has none.")
+    camera_info: str = option("camera/camera_info", "Topic of the calibration; none = as the robot's file says.")
+    odom: str = option("odom", "Topic of the odometry; none = the robot has none.")
     cmd_vel: str = option("cmd_vel", "Topic of the velocities.")
     stamped: bool = option(False, "The base takes TwistStamped instead of Twist.")
     base_frame: str = option("base_link", "Frame of the robot: x forward, y left.")
@@ -153,11 +153,17 @@ def _read(kind: type[Any], told: Mapping[str, str]) -> Any:
     return kind(**{name: _value(name, text, usual[name]) for name, text in told.items()})
 
 
+def yes_or_no(name: str, text: str) -> bool:
+    if text.lower() not in ("true", "false", "1", "0"):
+        raise ValueError(f"{name} is {text!r}: give true or false")
+    return text.lower() in ("true", "1")
+
+
 def _value(name: str, text: str, usual: Any) -> Any:
     if isinstance(usual, bool):
-        if text.lower() not in ("true", "false", "1", "0"):
-            raise ValueError(f"{name} is {text!r}: give true or false")
-        return text.lower() in ("true", "1")
+        return yes_or_no(name, text)
+    if text == "none" and usual != "none":  # `ros2 launch` takes no empty argument
+        text = ""
     try:
         return type(usual)(text)
     except ValueError:

@@ -11,6 +11,7 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+from launch_ros.substitutions import FindPackageShare
 
 from ros_nodes.graph import (
     SIMULATED,
@@ -22,6 +23,7 @@ from ros_nodes.graph import (
     options_of,
     parameter_files,
     processes,
+    yes_or_no,
 )
 
 
@@ -33,6 +35,7 @@ def description(sim: bool) -> LaunchDescription:
         DeclareLaunchArgument(f.name, default_value=_text(usual[f.name]), description=f.metadata["about"])
         for f in fields
     ]
+    arguments.append(DeclareLaunchArgument("rviz", default_value="false", description="Show it all in RViz."))
     start = OpaqueFunction(function=_nodes, args=[[f.name for f in fields], sim])
     return LaunchDescription([*arguments, start])
 
@@ -45,6 +48,8 @@ def _nodes(context: LaunchContext, names: list[str], sim: bool) -> list[Node]:
     robot, simulated = options_of({name: LaunchConfiguration(name).perform(context) for name in names}, sim)
     files = parameter_files(robot)
     environment = dds_environment(os.environ)
+    shown = yes_or_no("rviz", LaunchConfiguration("rviz").perform(context))
+    viewers = [_rviz(robot, simulated is not None, dict(environment))] if shown else []
     if "launch-prefix" not in context.launch_configurations:  # a debugger would be their parent
         environment[SUPERVISOR] = str(os.getpid())  # `ros2 launch` leaves them behind when it is killed
     return [
@@ -55,7 +60,20 @@ def _nodes(context: LaunchContext, names: list[str], sim: bool) -> list[Node]:
             additional_env=environment, output="screen", respawn=True, respawn_delay=1.0, on_exit=_told_wrong,
         )
         for process in processes(graph(robot, simulated), robot.composed)
-    ]
+    ] + viewers
+
+
+def _rviz(robot: RobotOptions, simulated: bool, environment: dict[str, str]) -> Node:
+    """RViz with the topics and the frame of this robot in the place of the usual ones."""
+    usual = RobotOptions()
+    pairs = [(usual.image, robot.image), (usual.scan, robot.scan), (usual.odom, robot.odom)]
+    file = [FindPackageShare("nav_foundation"), "/launch/nav_foundation.rviz"]
+    return Node(
+        package="rviz2", executable="rviz2", namespace=robot.namespace or None,
+        arguments=["-d", file, "-f", robot.base_frame], parameters=[{"use_sim_time": simulated}],
+        remappings=[(name, topic) for name, topic in pairs if topic and topic != name],
+        additional_env=environment, output="log",
+    )
 
 
 def _told_wrong(event: ProcessExited, context: LaunchContext) -> None:

@@ -61,10 +61,11 @@ def test_ros2_finds_the_package(workspace: Path, sourced: dict[str, str]) -> Non
 
 def test_ros2_launch_finds_every_launch_file(workspace: Path) -> None:
     installed = workspace / "install" / "nav_foundation" / "share" / "nav_foundation" / "launch"
-    names = {path.name for path in (ROOT / "launch").iterdir() if path.suffix == ".py"}
+    names = {path.name for path in (ROOT / "launch").iterdir() if path.is_file()}
     assert names == {path.name for path in installed.iterdir()}
-    assert "demo.launch.py" in names
-    assert all(name.endswith(".launch.py") for name in names), "anything else here could shadow ROS's own `launch`"
+    assert {"demo.launch.py", "nav_foundation.rviz", "foxglove.json"} <= names
+    code = [name for name in names if name.endswith(".py")]
+    assert all(name.endswith(".launch.py") for name in code), "anything else here could shadow ROS's own `launch`"
 
 
 def test_ros2_run_starts_the_installed_program(workspace: Path, sourced: dict[str, str]) -> None:
@@ -130,7 +131,7 @@ def described(launch_file: str, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         "launch.substitutions": ["LaunchConfiguration"],
         "launch_ros": [],
         "launch_ros.actions": ["Node"],
-        "launch_ros.substitutions": ["ExecutableInPackage"],
+        "launch_ros.substitutions": ["ExecutableInPackage", "FindPackageShare"],
     }.items():
         stand_in = types.ModuleType(module)
         for name in names:
@@ -181,6 +182,21 @@ def test_launch_files_start_nodes_in_processes(launch_file: str, monkeypatch: py
         *files, parameters = process.parameters
         assert [Path(file).name for file in files] == ["turtlebot.yaml"]
         assert parameters["use_sim_time"] is (launch_file == "sim.launch.py")
+
+
+def test_rviz_is_opened_with_the_robot_s_topics(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"namespace": "r1", "image": "/front/rgb", "odom": "none", "base_frame": "base"}
+    *nodes, rviz = started("robot.launch.py", monkeypatch, rviz="true", **told)
+    assert len(nodes) == 2
+    assert (rviz.package, rviz.executable, rviz.namespace) == ("rviz2", "rviz2", "r1")
+    flag, (share, file), *frame = rviz.arguments
+    assert (flag, share.arguments, frame) == ("-d", ("nav_foundation",), ["-f", "base"])
+    assert (ROOT / file.lstrip("/")).is_file()
+    assert rviz.remappings == [("camera/image_raw", "/front/rgb")]
+    assert vars(rviz).keys() - {"perform"} <= NODE_ARGUMENTS
+    assert SUPERVISOR not in rviz.additional_env, "it is no node of ours, which would end with its supervisor"
+    with pytest.raises(ValueError, match="rviz is 'maybe': give true or false"):
+        started("robot.launch.py", monkeypatch, rviz="maybe")
 
 
 def test_wrong_arguments_are_told_and_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
