@@ -73,7 +73,7 @@ class ControllerNode(NavigationNode[ControllerParameters]):
         self._wanted = self.create_publisher(TwistStamped, "~/wanted", SENSOR)
         self._status = self.create_publisher(String, "~/status", LATCHED)
         self._mode, self._reason, self._sent, self._was_sending = "stopped", "nothing was received yet", STOP, False
-        self._told, self._told_at = "", 0.0
+        self._told, self._told_at, self._sent_ns = "", 0.0, 0
         self._ticks = Rate()
 
     # --- lifecycle ------------------------------------------------------------------------------------------------
@@ -150,6 +150,8 @@ class ControllerNode(NavigationNode[ControllerParameters]):
         if 0 < period < _SLOWEST * NANOSECONDS:
             self._periods.append(period)
         self._controller.stop_after = max(_LATEST_BY, 1.5 * float(np.median(self._periods)) / NANOSECONDS)
+        self._timer.reset()
+        self._tick()  # a plan does not wait for the next one
 
     def _on_model(self, message: String) -> None:
         try:
@@ -306,8 +308,9 @@ class ControllerNode(NavigationNode[ControllerParameters]):
         self._commands.publish(
             stamped_twist_of(velocity, now, self.parameters.base_frame) if stamped else twist_of(velocity)
         )
-        self._watch.commanded(velocity, 1.0 / self.robot.control_rate)
-        self._sent = velocity
+        seconds = (now - self._sent_ns) / NANOSECONDS
+        self._watch.commanded(velocity, min(max(seconds, 0.0), 1.0 / self.robot.control_rate))
+        self._sent, self._sent_ns = velocity, now
 
     def _tell(self, mode: str, reason: str) -> None:
         key, now = f"{mode} {reason.rstrip('0123456789. s')}", time.monotonic()

@@ -106,6 +106,9 @@ class Navigator(NavigationNode[NavigatorParameters]):
 
     def _warm_up(self) -> None:
         """The first passes of a network take longest: not while the robot drives."""
+        import torch
+
+        torch.set_num_threads(1)  # one picture is too little work to share: waiting for each other takes longer
         camera, policy = self._camera, self._pilot.policy
         picture = np.zeros((camera.height, camera.width, 3), np.uint8)
         goal = ImageGoal(picture)

@@ -20,6 +20,8 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 for Python is an extra: pip install 'nav-foundation[ros]'")
 
+pytestmark = pytest.mark.xdist_group("ros")
+
 import rclpy
 from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
@@ -451,7 +453,8 @@ def test_a_person_drives_while_the_button_is_held(person: Person) -> None:
     assert 12 <= len(heard) <= 24 and set(linear(heard)) == {0.2}  # half of the turtlebot's 0.4 m/s
     assert {message.twist.angular.z for _, message in heard} == {-0.75}
     assert heard[-1][1].header.frame_id == "base_link"
-    assert linear(person.hold(0.5, [0.0, 1.0, 0.0, 0.0], [0] * 6)) == [0.0], "one zero, and then nothing"
+    released = linear(person.hold(0.5, [0.0, 1.0, 0.0, 0.0], [0] * 6))  # one of before may still be on its way
+    assert released[-1] == 0.0 and released.count(0.0) == 1 and len(released) <= 3, "one zero, and then nothing"
     assert not person.stops
 
 
