@@ -20,8 +20,6 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 for Python is an extra: pip install 'nav-foundation[ros]'")
 
-pytestmark = pytest.mark.xdist_group("ros")
-
 import rclpy
 from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
@@ -50,6 +48,8 @@ from ros_nodes.messages import (
     twist_of,
 )
 from ros_nodes.node import COMMAND, LATCHED, SENSOR
+
+pytestmark = pytest.mark.xdist_group("ros")
 
 START_NS = 1_760_000_000_000_000_000
 CAMERA = load_robot("turtlebot").camera
