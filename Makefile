@@ -42,7 +42,7 @@ demo: setup
 	$(BIN)/nav-foundation demo --out runs/demo
 
 test: lint
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup  # nodes of two tests at once would be late
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 lint: setup
 	$(BIN)/ruff check .

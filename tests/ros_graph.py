@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import json
 import os
@@ -32,6 +33,7 @@ from ros_nodes.graph import NodeSpec, RobotOptions, SimOptions, graph, processes
 from ros_nodes.messages import pose_of
 from ros_nodes.node import GOAL, LATCHED, SENSOR
 
+ONE_AT_A_TIME = Path(tempfile.gettempdir()) / "nav-foundation-tests-ros.lock"  # two graphs would slow each other
 _DOMAINS = itertools.count(os.getpid() % 50)
 EVERY = QoSProfile(depth=500, reliability=ReliabilityPolicy.RELIABLE)  # no command is missed
 WIRE = Path(__file__).with_name("faulty_wire.py")
@@ -188,7 +190,8 @@ def running_graph(
         specs = [
             replace(s, remappings={**s.remappings, **through}) if s.name == "simulated_robot" else s for s in specs
         ]
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, ONE_AT_A_TIME.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         folder = Path(name)
         processes_ = Graph(specs, robot, folder, domain, wire)
         witness = Witness(domain)

@@ -31,7 +31,7 @@ from ros_nodes.graph import RobotOptions, SimOptions
 from ros_nodes.node import GOAL, LATCHED, SENSOR
 from tests.ros_graph import Witness, check_limits, running_graph, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ros")]
+pytestmark = pytest.mark.slow
 DRIVING = {"drive": True, "accept_sim_model": True}
 LONGEST = 120.0  # s of a drive, on a machine that does other things as well
 
