@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
-from nav_foundation.geometry import wrap_angle
+from nav_foundation.geometry import between, wrap_angle
+from nav_foundation.robot import RobotSpec
 from nav_foundation.types import NANOSECONDS, Pose2
+
+_JUMP = 0.3  # m and rad beyond what the robot can drive
+
+
+def jump(before: Pose2, after: Pose2, seconds: float, robot: RobotSpec) -> str:
+    """How far odometry leapt where the robot cannot have driven so far in that time; otherwise nothing."""
+    moved = between(before, after)
+    away, turned = math.hypot(moved.x, moved.y), abs(moved.yaw)
+    if away > 1.5 * robot.max_speed * seconds + _JUMP:
+        return f"{away:.2f} m"
+    return f"{turned:.2f} rad" if turned > 1.5 * robot.max_angular_speed * seconds + _JUMP else ""
 
 
 class OdometryHistory:

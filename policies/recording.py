@@ -26,7 +26,7 @@ from nav_foundation.data.units import cruising_step
 from nav_foundation.geometry import between
 from nav_foundation.robot import CameraSpec, RobotSpec
 from nav_foundation.types import NANOSECONDS, Pose2, Velocity
-from policies.odometry import OdometryHistory
+from policies.odometry import OdometryHistory, jump
 
 Driver = Literal["policy", "human"]
 File = Callable[[], bytes]  # makes a JPEG or PNG file; raises ValueError where the picture is broken
@@ -39,7 +39,6 @@ _WINDOW, _STILL_SPEED, _STILL_TURN = 0.5, 0.05, 0.1  # s; m/s and rad/s over it,
 _SETTLED = 1.0  # s in shadow mode after which the controller's own braking is over
 _TAKEOVER = 1.0  # s between a policy's driving and a person's
 _STAND_KEPT = 1.0  # s of the stand at the end of an episode: more would only teach to stand
-_JUMP = 0.3  # m and rad beyond what the robot can drive: odometry was set anew
 _IN_WORDS = {
     "image-goal": "go to where the picture was taken", "point-goal": "go to the given point",
     "pose-goal": "go to the given pose",
@@ -287,12 +286,7 @@ class Recording:
         self._tell("a clock was set back")
 
     def _jumped(self, last: tuple[int, Pose2], stamp_ns: int, pose: Pose2) -> bool:
-        """Odometry shows what the robot cannot have driven."""
-        moved, seconds = between(last[1], pose), (stamp_ns - last[0]) / NANOSECONDS
-        return (
-            math.hypot(moved.x, moved.y) > 1.5 * self._robot.max_speed * seconds + _JUMP
-            or abs(moved.yaw) > 1.5 * self._robot.max_angular_speed * seconds + _JUMP
-        )
+        return bool(jump(last[1], pose, (stamp_ns - last[0]) / NANOSECONDS, self._robot))
 
     # --- frames -------------------------------------------------------------------------------------------------
 

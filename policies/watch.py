@@ -8,11 +8,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
-from nav_foundation.geometry import between
 from nav_foundation.robot import RobotSpec
 from nav_foundation.types import NANOSECONDS, Pose2, Velocity
-
-_JUMP = 0.3  # m and rad beyond what the robot can drive: its place was not driven to
+from policies.odometry import jump
 
 
 @dataclass(frozen=True)
@@ -55,18 +53,12 @@ class Watch:
         self._reading = now_ns, stamp_ns, pose
         if before is None:
             return True
-        moved = between(before[2], pose)
-        seconds = (stamp_ns - before[1]) / NANOSECONDS
-        if (moved.x, moved.y, moved.yaw) != (0.0, 0.0, 0.0):
+        if pose != before[2]:
             self._told = 0.0
-        away = math.hypot(moved.x, moved.y)
-        if away > 1.5 * self._robot.max_speed * seconds + _JUMP:
-            self._lied = now_ns, f"odometry jumped by {away:.2f} m"
-        elif abs(moved.yaw) > 1.5 * self._robot.max_angular_speed * seconds + _JUMP:
-            self._lied = now_ns, f"odometry jumped by {abs(moved.yaw):.2f} rad"
-        else:
-            return True
-        return False
+        leap = jump(before[2], pose, (stamp_ns - before[1]) / NANOSECONDS, self._robot)
+        if leap:
+            self._lied = now_ns, f"odometry jumped by {leap}"
+        return not leap
 
     def commanded(self, velocity: Velocity, seconds: float) -> None:
         """What was sent to the base, for how long."""

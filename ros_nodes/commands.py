@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ros_nodes.graph import (
+    REFUSED,
     SUPERVISOR,
     NodeSpec,
     RobotOptions,
@@ -126,7 +127,7 @@ def _supervise(commands: list[list[str]]) -> int:
             code = process.poll()
             if code is None:
                 continue
-            failed = code == 2  # what it was told is wrong: it would be again
+            failed = code == REFUSED
             if failed or ended.wait(_AGAIN_AFTER):
                 break
             names = " ".join(commands[k][4 : commands[k].index("--ros-args")])
@@ -135,7 +136,7 @@ def _supervise(commands: list[list[str]]) -> int:
             running[k] = subprocess.Popen(commands[k], env=environment(), start_new_session=True)
             begun[k] = time.monotonic()
     _end(running)
-    return 2 if failed else 0
+    return REFUSED if failed else 0
 
 
 def _end(running: list[subprocess.Popen[bytes]]) -> None:

@@ -25,7 +25,7 @@ from policies.controller import STOP, Controller
 from policies.obstacles import KeepOut, depth_points, scan_points, slowed
 from policies.watch import Watch
 from ros_nodes.messages import depth_of, plan_of, pose2_of, stamp_ns, stamped_twist_of, twist_of, velocity_of
-from ros_nodes.node import COMMAND, LATCHED, SENSOR, STEADY, NavigationNode, Rate
+from ros_nodes.node import COMMAND, LATCHED, SENSOR, NavigationNode, Rate
 from ros_nodes.parameters import parameter
 
 _LATEST_BY = 0.19  # s without a new plan; with the camera's latency and a tick, braking begins 0.3 s after the cause
@@ -97,7 +97,7 @@ class ControllerNode(NavigationNode[ControllerParameters]):
         if self._latch.exists():
             self._controller.emergency_stop()
         self._listen()
-        self._timer = self.create_timer(1.0 / self.robot.control_rate, self._tick, clock=STEADY)
+        self._timer = self.every(1.0 / self.robot.control_rate, self._tick)
 
     def _latch_file(self) -> FilePath:
         folder = FilePath(self.parameters.state_folder).expanduser()
@@ -108,33 +108,23 @@ class ControllerNode(NavigationNode[ControllerParameters]):
         return folder / f"emergency_stop{self.get_fully_qualified_name().replace('/', '.')}"
 
     def _listen(self) -> None:
-        wanted, listen = self.parameters, self.create_subscription
-        self._listeners: list[Any] = [
-            listen(Path, "plan", self._on_plan, COMMAND),
-            listen(String, "navigator/model", self._on_model, LATCHED),
-            listen(Bool, "emergency_stop", self._on_emergency, COMMAND),
-            listen(Bool, "cliff", self._on_cliff, SENSOR),
-            listen(TwistStamped, "teleop", self._on_teleop, SENSOR),
-        ]
+        wanted, listen = self.parameters, self.listen
+        listen(Path, "plan", self._on_plan, COMMAND)
+        listen(String, "navigator/model", self._on_model, LATCHED)
+        listen(Bool, "emergency_stop", self._on_emergency, COMMAND)
+        listen(Bool, "cliff", self._on_cliff, SENSOR)
+        listen(TwistStamped, "teleop", self._on_teleop, SENSOR)
         if wanted.odometry:
-            self._listeners.append(listen(Odometry, "odom", self._on_odometry, SENSOR))
+            listen(Odometry, "odom", self._on_odometry, SENSOR)
         if wanted.obstacles == "scan":
-            self._listeners.append(listen(LaserScan, "scan", self._on_scan, SENSOR))
+            listen(LaserScan, "scan", self._on_scan, SENSOR)
         if wanted.obstacles == "depth":
-            self._listeners.append(listen(Image, "depth", self._on_depth, SENSOR))
-        self._served = [
-            self.create_service(Trigger, "~/emergency_stop", self._on_stop_now),
-            self.create_service(Trigger, "~/release", self._on_release),
-            self.create_service(SetBool, "~/enable", self._on_enable),
-        ]
+            listen(Image, "depth", self._on_depth, SENSOR)
+        self.serve(Trigger, "~/emergency_stop", self._on_stop_now)
+        self.serve(Trigger, "~/release", self._on_release)
+        self.serve(SetBool, "~/enable", self._on_enable)
 
     def stop(self) -> None:
-        if hasattr(self, "_timer"):
-            self.destroy_timer(self._timer)
-        for listener in getattr(self, "_listeners", []):
-            self.destroy_subscription(listener)
-        for service in getattr(self, "_served", []):
-            self.destroy_service(service)
         if self._sent != STOP:
             self._send(STOP, self.now_ns())
 
@@ -193,7 +183,7 @@ class ControllerNode(NavigationNode[ControllerParameters]):
 
     def _on_teleop(self, message: TwistStamped) -> None:
         try:
-            self._teleop = self.now_ns(), velocity_of(message.twist)
+            self._teleop = self.now_ns(), velocity_of(message)
         except ValueError:
             self._teleop = None
 

@@ -13,6 +13,7 @@ from typing import Any
 
 DDS_PROFILE = Path(__file__).with_name("fastdds.xml")
 PARAMETERS = Path(__file__).with_name("params")  # a file for each shipped robot
+CRASHED, REFUSED = 1, 2  # exit codes of nodes; what refused what it was told would do so again
 SUPERVISOR = "NAV_FOUNDATION_SUPERVISOR"  # the process without which nodes must not go on
 
 

@@ -16,7 +16,7 @@ from nav_foundation.robot import load_robot
 from nav_foundation.types import Velocity
 from policies.joystick import JoystickMap, Meant
 from ros_nodes.messages import stamped_twist_of
-from ros_nodes.node import COMMAND, SENSOR, STEADY, NavigationNode
+from ros_nodes.node import COMMAND, SENSOR, NavigationNode
 from ros_nodes.parameters import parameter
 
 _PRESSES = QoSProfile(depth=20, reliability=ReliabilityPolicy.BEST_EFFORT)  # a short press of stop is one, too
@@ -59,14 +59,11 @@ class Joystick(NavigationNode[JoystickParameters]):
             wanted.lateral_axis, wanted.dead_zone,
         )
         self._meant, self._meant_at, self._told = Meant(), -1e9, ""
-        self._listener = self.create_subscription(Joy, "joy", self._on_joy, _PRESSES)
-        self._timer = self.create_timer(1.0 / wanted.rate, self._tick, clock=STEADY)
+        self.listen(Joy, "joy", self._on_joy, _PRESSES)
+        self.every(1.0 / wanted.rate, self._tick)
 
     def stop(self) -> None:
-        if hasattr(self, "_timer"):
-            self.destroy_timer(self._timer)
-            self.destroy_subscription(self._listener)
-            self._release()
+        self._release()
 
     def _on_joy(self, message: Joy) -> None:
         meant = self._map.meant(message.axes, message.buttons, self._robot)

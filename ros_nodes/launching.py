@@ -14,6 +14,7 @@ from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
 from ros_nodes.graph import (
+    REFUSED,
     SIMULATED,
     SUPERVISOR,
     RobotOptions,
@@ -78,5 +79,5 @@ def _rviz(robot: RobotOptions, simulated: bool, environment: dict[str, str]) -> 
 
 def _told_wrong(event: ProcessExited, context: LaunchContext) -> None:
     """One that cannot begin ends all, as in `nav-foundation robot`: it could not the next time either."""
-    if event.returncode == 2:
+    if event.returncode == REFUSED:
         raise ValueError(f"{event.process_name} cannot begin: what it said above tells why")

@@ -14,7 +14,7 @@ from rclpy.exceptions import ParameterException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
-from ros_nodes.graph import SUPERVISOR
+from ros_nodes.graph import CRASHED, REFUSED, SUPERVISOR
 
 NODES = {  # name -> (module, class); read when asked for, so that a robot needs no simulator
     "navigator": ("ros_nodes.navigator", "Navigator"),
@@ -23,9 +23,6 @@ NODES = {  # name -> (module, class); read when asked for, so that a robot needs
     "joystick": ("ros_nodes.joystick", "Joystick"),
     "simulated_robot": ("ros_nodes.simulated_robot", "SimulatedRobot"),
 }
-
-
-CRASHED, REFUSED = 1, 2  # exit codes; the second would come again
 
 
 def run(names: Sequence[str], ros_arguments: Sequence[str] = ()) -> int:

@@ -35,6 +35,11 @@ def time_of(nanoseconds: int) -> Time:
 # --- pictures -----------------------------------------------------------------------------------------------------
 
 
+def pictures(compressed: bool) -> tuple[type[Image | CompressedImage], str]:
+    """Kind and topic of a camera's pictures."""
+    return (CompressedImage, "image/compressed") if compressed else (Image, "image")
+
+
 def rgb_of(message: Image | CompressedImage) -> np.ndarray:
     """[H, W, 3] uint8; raises ValueError for a picture that is broken or of an unknown encoding."""
     if isinstance(message, CompressedImage):
@@ -162,8 +167,9 @@ def stamped_twist_of(velocity: Velocity, stamp: int, base: str) -> TwistStamped:
     return message
 
 
-def velocity_of(twist: Twist) -> Velocity:
+def velocity_of(message: Twist | TwistStamped) -> Velocity:
     """Raises ValueError where numbers are not finite."""
+    twist = message.twist if isinstance(message, TwistStamped) else message
     return Velocity(twist.linear.x, twist.angular.z, twist.linear.y)
 
 

@@ -29,8 +29,8 @@ from policies.load import BEARING, load_policy, seen_robots
 from policies.pilot import Pilot, Progress
 from policies.prediction.asked import in_words, spoken_goal
 from policies.prediction.drawing import Drawer
-from ros_nodes.messages import camera_of, jpeg_of, path_of, pose2_of, rgb_of, stamp_ns
-from ros_nodes.node import COMMAND, GOAL, LATCHED, SENSOR, STEADY, NavigationNode, Rate
+from ros_nodes.messages import camera_of, jpeg_of, path_of, pictures, pose2_of, rgb_of, stamp_ns
+from ros_nodes.node import COMMAND, GOAL, LATCHED, SENSOR, NavigationNode, Rate
 from ros_nodes.parameters import parameter
 
 _OLDEST = 0.7  # s; a plan from an older picture would not be driven
@@ -80,9 +80,9 @@ class Navigator(NavigationNode[NavigatorParameters]):
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._fresh = threading.Condition()  # of the newest picture
         self._newest: tuple[Image | CompressedImage, int] | None = None
-        self._worker: threading.Thread | None = None
         self._progress, self._told, self._told_at = Progress("waiting"), "", 0.0
-        self._milliseconds, self._asked = 0.0, 0
+        self._milliseconds, self._asked, self._drawn = 0.0, 0, 0.0
+        self._odometry_frame = "odom"  # until it tells of another one
 
     # --- lifecycle ------------------------------------------------------------------------------------------------
 
@@ -97,8 +97,8 @@ class Navigator(NavigationNode[NavigatorParameters]):
         seen = seen_robots(wanted.model)
         self._model.publish(String(data=json.dumps({"model": wanted.model, "seen_robots": seen})))
         self._listen()
-        self._eyes = self.create_timer(_BLIND_AFTER, self._look_for_pictures, clock=STEADY)
         self._seen = 0
+        self.every(_BLIND_AFTER, self._look_for_pictures)
         self._is_working = True
         self._worker = threading.Thread(target=self._work, name="navigator", daemon=True)
         self._worker.start()
@@ -117,45 +117,33 @@ class Navigator(NavigationNode[NavigatorParameters]):
             policy.plan(Observation(picture, k * NANOSECONDS // 5), goal)
 
     def _listen(self) -> None:
-        wanted, listen = self.parameters, self.create_subscription
-        kind, topic = (CompressedImage, "image/compressed") if wanted.compressed else (Image, "image")
-        self._listeners: list[Any] = [
-            listen(kind, topic, self._on_picture, SENSOR),
-            listen(PoseStamped, "goal_pose", self._on_pose, GOAL),
-            listen(PointStamped, "goal_point", self._on_point, GOAL),
-            listen(Image, "goal_image", self._on_goal_picture, GOAL),
-            listen(CompressedImage, "goal_image/compressed", self._on_goal_picture, GOAL),
-            listen(String, "goal_words", self._on_words, GOAL),
-        ]
+        wanted, listen = self.parameters, self.listen
+        listen(*pictures(wanted.compressed), self._on_picture, SENSOR)
+        listen(PoseStamped, "goal_pose", self._on_pose, GOAL)
+        listen(PointStamped, "goal_point", self._on_point, GOAL)
+        listen(Image, "goal_image", self._on_goal_picture, GOAL)
+        listen(CompressedImage, "goal_image/compressed", self._on_goal_picture, GOAL)
+        listen(String, "goal_words", self._on_words, GOAL)
         if wanted.odometry:
-            self._listeners.append(listen(Odometry, "odom", self._on_odometry, SENSOR))
+            listen(Odometry, "odom", self._on_odometry, SENSOR)
         if wanted.camera_info:
-            self._listeners.append(listen(CameraInfo, "camera_info", self._on_camera, SENSOR))
-        self._served = [
-            self.create_service(Trigger, "~/cancel", self._on_cancel),
-            self.create_service(Trigger, "~/explore", self._on_explore),
-        ]
+            listen(CameraInfo, "camera_info", self._on_camera, SENSOR)
+        self.serve(Trigger, "~/cancel", self._on_cancel)
+        self.serve(Trigger, "~/explore", self._on_explore)
 
     def _look_for_pictures(self) -> None:
         before, self._seen = self._seen, self._frames.total
         if self._seen == before:
-            topic = self.resolve_topic_name("image/compressed" if self.parameters.compressed else "image")
+            topic = self.resolve_topic_name(pictures(self.parameters.compressed)[1])
             self._progress = Progress("stopped", f"no pictures on {topic}: is the camera there, and the topic right?")
             self.get_logger().warning(self._progress.reason, throttle_duration_sec=10.0)
             self._tell_status(self._progress)
 
     def stop(self) -> None:
         self._is_working = False
-        if hasattr(self, "_eyes"):
-            self.destroy_timer(self._eyes)
         with self._fresh:
             self._fresh.notify_all()
-        if self._worker is not None:
-            self._worker.join(timeout=5.0)
-        for listener in getattr(self, "_listeners", []):
-            self.destroy_subscription(listener)
-        for service in getattr(self, "_served", []):
-            self.destroy_service(service)
+        self._worker.join(timeout=5.0)
         self._path.publish(path_of(None, self.now_ns(), self.parameters.base_frame))
 
     # --- what comes in --------------------------------------------------------------------------------------------
@@ -201,9 +189,8 @@ class Navigator(NavigationNode[NavigatorParameters]):
             self._refuse(f"goal_point: {error}")
 
     def _ask_in(self, frame: str, goal: Goal) -> None:
-        known = getattr(self, "_odometry_frame", "odom")
-        if frame not in ("", known):
-            raise ValueError(f"it is given in frame {frame!r}: give it in that of the odometry, {known!r}")
+        if frame not in ("", self._odometry_frame):
+            raise ValueError(f"it is given in frame {frame!r}: give it in the odometry's, {self._odometry_frame!r}")
         self._ask(goal)
 
     def _on_goal_picture(self, message: Image | CompressedImage) -> None:
@@ -309,7 +296,7 @@ class Navigator(NavigationNode[NavigatorParameters]):
 
     def _draw(self, rgb: Any, stamp: int, progress: Progress) -> None:
         every, now = self.parameters.debug_rate, time.monotonic()
-        if not every or self._debug.get_subscription_count() == 0 or now - getattr(self, "_drawn", 0.0) < 1 / every:
+        if not every or self._debug.get_subscription_count() == 0 or now - self._drawn < 1 / every:
             return
         self._drawn = now
         goal, plan = self._pilot.goal, progress.plan

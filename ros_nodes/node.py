@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -24,7 +24,10 @@ LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability
 
 
 class NavigationNode(LifecycleNode, Generic[P]):
-    """Subclasses fill `start` and `stop`, between which the node works, and `diagnose`."""
+    """Subclasses fill `start` and `stop`, between which the node works, and `diagnose`.
+
+    What `listen`, `serve` and `every` make lasts until then: it is gone before `stop`.
+    """
 
     def __init__(self, name: str, kind: type[P]) -> None:
         super().__init__(name)
@@ -32,13 +35,31 @@ class NavigationNode(LifecycleNode, Generic[P]):
         self.add_on_set_parameters_callback(self._on_parameters)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 5)
         self._about = self.create_timer(1.0, self._publish_diagnosis, clock=STEADY)
+        self._held: list[tuple[Callable[[Any], object], Any]] = []  # how to destroy it, and what
         self.is_started = False
 
     def start(self) -> None:
-        """Begin to work. A ValueError keeps the node inactive."""
+        """Begin to work. A ValueError, before there is anything for `stop` to end, keeps the node inactive."""
 
     def stop(self) -> None:
-        """End all work that `start` began, whatever state that is in."""
+        """End the work that `start` began."""
+
+    def listen(self, kind: Any, topic: str, heard: Callable[[Any], None], qos: QoSProfile) -> None:
+        self._held.append((self.destroy_subscription, self.create_subscription(kind, topic, heard, qos)))
+
+    def serve(self, kind: Any, name: str, answer: Callable[[Any, Any], Any]) -> None:
+        self._held.append((self.destroy_service, self.create_service(kind, name, answer)))
+
+    def every(self, seconds: float, act: Callable[[], None]) -> Any:
+        """A timer by a clock that nobody sets."""
+        timer = self.create_timer(seconds, act, clock=STEADY)
+        self._held.append((self.destroy_timer, timer))
+        return timer
+
+    def _let_go(self) -> None:
+        while self._held:
+            destroy, made = self._held.pop()
+            destroy(made)
 
     def diagnose(self) -> tuple[bytes, str, Mapping[str, object]]:
         """(level, a sentence, values) for /diagnostics."""
@@ -54,7 +75,7 @@ class NavigationNode(LifecycleNode, Generic[P]):
             self.start()
         except ValueError as error:
             self.get_logger().fatal(str(error))
-            self.stop()
+            self._let_go()
             return TransitionCallbackReturn.FAILURE
         self.is_started = True
         return super().on_activate(state)
@@ -70,15 +91,11 @@ class NavigationNode(LifecycleNode, Generic[P]):
     def close(self) -> None:
         if self.is_started:
             self.is_started = False
+            self._let_go()
             self.stop()
-
-    def on_parameters(self) -> None:
-        """`self.parameters` has changed."""
 
     def _on_parameters(self, changes: list[Parameter]) -> Any:
         self.parameters, result = checked.changed(self.parameters, changes)
-        if result.successful:
-            self.on_parameters()
         return result
 
     def now_ns(self) -> int:

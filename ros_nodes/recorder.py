@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import cv2
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -28,8 +27,8 @@ from nav_foundation.data.recording import Keeper
 from nav_foundation.robot import load_robot
 from nav_foundation.types import NANOSECONDS
 from policies.recording import Asked, Control, Recording, RecordingSettings
-from ros_nodes.messages import camera_of, depth_of, pose2_of, rgb_of, stamp_ns, velocity_of
-from ros_nodes.node import LATCHED, SENSOR, STEADY, NavigationNode, Rate
+from ros_nodes.messages import camera_of, depth_of, pictures, pose2_of, rgb_of, stamp_ns, velocity_of
+from ros_nodes.node import LATCHED, SENSOR, NavigationNode, Rate
 from ros_nodes.parameters import parameter
 
 _ALL = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)  # none is left out, whoever sends it
@@ -73,34 +72,26 @@ class Recorder(NavigationNode[RecorderParameters]):
         self._keeper = Keeper(Path(wanted.folder).expanduser(), wanted.record_rate, self._log)
         self._recording = Recording(robot, settings, self._keeper, self._tell)
         self._listen()
-        self._timer = self.create_timer(1.0, self._look, clock=STEADY)
+        self.every(1.0, self._look)
         self.get_logger().info(f"recording to {wanted.folder}")
 
     def _listen(self) -> None:
-        wanted, listen = self.parameters, self.create_subscription
-        kind, topic = (CompressedImage, "image/compressed") if wanted.compressed else (Image, "image")
-        self._listeners: list[Any] = [
-            listen(kind, topic, self._on_picture, SENSOR),
-            listen(Odometry, "odom", self._on_odometry, _ALL),
-            listen(TwistStamped if wanted.stamped else Twist, "cmd_vel", self._on_command, _ALL),
-            listen(String, "navigator/status", self._on_navigator, LATCHED),
-            listen(String, "controller/status", self._on_controller, LATCHED),
-        ]
+        wanted, listen = self.parameters, self.listen
+        listen(*pictures(wanted.compressed), self._on_picture, SENSOR)
+        listen(Odometry, "odom", self._on_odometry, _ALL)
+        listen(TwistStamped if wanted.stamped else Twist, "cmd_vel", self._on_command, _ALL)
+        listen(String, "navigator/status", self._on_navigator, LATCHED)
+        listen(String, "controller/status", self._on_controller, LATCHED)
         if wanted.camera_info:
-            self._listeners.append(listen(CameraInfo, "camera_info", self._on_camera, SENSOR))
+            listen(CameraInfo, "camera_info", self._on_camera, SENSOR)
         if wanted.with_depth:
-            self._listeners.append(listen(Image, "depth", self._on_depth, SENSOR))
+            listen(Image, "depth", self._on_depth, SENSOR)
 
     def stop(self) -> None:
-        if hasattr(self, "_timer"):
-            self.destroy_timer(self._timer)
-        for listener in getattr(self, "_listeners", []):
-            self.destroy_subscription(listener)
-        if hasattr(self, "_recording"):
-            self._recording.end()
-            if not self._keeper.close(_PATIENCE):
-                self._log(f"the disk has not taken all episodes in {_PATIENCE:.0f} s")
-            self._publish_status()
+        self._recording.end()
+        if not self._keeper.close(_PATIENCE):
+            self._log(f"the disk has not taken all episodes in {_PATIENCE:.0f} s")
+        self._publish_status()
 
     # --- what comes in --------------------------------------------------------------------------------------------
 
@@ -127,7 +118,7 @@ class Recorder(NavigationNode[RecorderParameters]):
     def _on_command(self, message: Twist | TwistStamped) -> None:
         """It counts from now on: a Twist has no stamp, and the base is given it now, too."""
         try:
-            velocity = velocity_of(message.twist if isinstance(message, TwistStamped) else message)
+            velocity = velocity_of(message)
         except ValueError:
             return  # a base ignores what is no number
         self._recording.command(self.now_ns(), velocity)

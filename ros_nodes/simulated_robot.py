@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseStamped, Twist, TwistStamped
 from nav_msgs.msg import Odometry
 from rosgraph_msgs.msg import Clock as ClockMessage
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan
+from sensor_msgs.msg import CameraInfo, Image, LaserScan
 from std_msgs.msg import String
 
 from nav_foundation.geometry import between
@@ -25,12 +26,13 @@ from ros_nodes.messages import (
     image_of,
     jpeg_of,
     odometry_of,
+    pictures,
     pose_of,
     scan_of,
     time_of,
     velocity_of,
 )
-from ros_nodes.node import COMMAND, LATCHED, SENSOR, STEADY, NavigationNode, Rate
+from ros_nodes.node import COMMAND, LATCHED, SENSOR, NavigationNode, Rate
 from ros_nodes.parameters import parameter
 from sim_envs.embedded.simulator import EmbeddedSimulator
 from sim_envs.evaluation.evaluate import EpisodeSource
@@ -102,21 +104,15 @@ class SimulatedRobot(NavigationNode[SimulatedRobotParameters]):
         self._command, self._command_ns = Velocity(), -_FOREVER * NANOSECONDS
         self._next_frame = 0.0
         self._publish_all()
-        self._timer = self.create_timer(1.0 / (_CLOCK_RATE * wanted.speed_up), self._advance, clock=STEADY)
+        self.every(1.0 / (_CLOCK_RATE * wanted.speed_up), self._advance)
         self.get_logger().info(f"{robot.name} in {episode.scene}: {episode.task}, {self._world.shortest:.1f} m to go")
-
-    def stop(self) -> None:
-        if hasattr(self, "_timer"):
-            self.destroy_timer(self._timer)
 
     def _publish_all(self) -> None:
         """Publishers and the subscription, and the goals that the episode proposes."""
         wanted, make = self.parameters, self.create_publisher
         kind = TwistStamped if wanted.stamped else Twist
-        self._listener = self.create_subscription(kind, "cmd_vel", self._on_command, COMMAND)
-        self._image: Any = (
-            make(CompressedImage, "image/compressed", SENSOR) if wanted.compressed else make(Image, "image", SENSOR)
-        )
+        self.listen(kind, "cmd_vel", self._on_command, COMMAND)
+        self._image: Any = make(*pictures(wanted.compressed), SENSOR)
         self._info, self._odom = make(CameraInfo, "camera_info", SENSOR), make(Odometry, "odom", SENSOR)
         self._depth = make(Image, "depth", SENSOR) if wanted.with_depth else None
         self._scan = make(LaserScan, "scan", SENSOR) if wanted.with_scan else None
@@ -144,7 +140,7 @@ class SimulatedRobot(NavigationNode[SimulatedRobotParameters]):
 
     def _on_command(self, message: Twist | TwistStamped) -> None:
         try:
-            self._command = velocity_of(message.twist if isinstance(message, TwistStamped) else message)
+            self._command = velocity_of(message)
         except ValueError:
             return  # a base ignores what is no number
         self._command_ns = self._world.now_ns
@@ -198,5 +194,6 @@ class SimulatedRobot(NavigationNode[SimulatedRobotParameters]):
         return scan_of(ranges, stamp, self.parameters.base_frame, farthest=_LASER_RANGE)
 
     def diagnose(self) -> tuple[bytes, str, Mapping[str, object]]:
-        level, _, _ = super().diagnose()
-        return level, "simulated", {"pictures per second": self._rate.per_second(), "contacts": self._world.contacts}
+        return DiagnosticStatus.OK, "simulated", {
+            "pictures per second": self._rate.per_second(), "contacts": self._world.contacts,
+        }
