@@ -49,7 +49,6 @@ from ros_nodes.messages import (
 )
 from ros_nodes.node import COMMAND, LATCHED, SENSOR
 
-
 START_NS = 1_760_000_000_000_000_000
 CAMERA = load_robot("turtlebot").camera
 MS = 1_000_000
