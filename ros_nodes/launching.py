@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from difflib import get_close_matches
 from typing import Any
 
 from launch import LaunchContext, LaunchDescription  # type: ignore[attr-defined]
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.events.process import ProcessExited
+from launch.logging import get_logger
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
@@ -26,6 +28,8 @@ from ros_nodes.graph import (
     processes,
     yes_or_no,
 )
+
+_ALIKE = 0.8  # of words: other launch files have arguments of their own
 
 
 def description(sim: bool) -> LaunchDescription:
@@ -49,6 +53,9 @@ def _nodes(context: LaunchContext, names: list[str], sim: bool) -> list[Node]:
     robot, simulated = options_of({name: LaunchConfiguration(name).perform(context) for name in names}, sim)
     files = parameter_files(robot)
     environment = dds_environment(os.environ)
+    for told in context.launch_configurations:  # `ros2 launch` takes any name, and says nothing
+        if told not in names and (near := get_close_matches(told, names, 1, _ALIKE)):
+            get_logger("launch").warning(f"{told}:= is not known, and changes nothing: did you mean {near[0]}:=?")
     shown = yes_or_no("rviz", LaunchConfiguration("rviz").perform(context))
     viewers = [_rviz(robot, simulated is not None, dict(environment))] if shown else []
     if "launch-prefix" not in context.launch_configurations:  # a debugger would be their parent

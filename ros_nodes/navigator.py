@@ -24,12 +24,14 @@ from std_msgs.msg import Float32, String
 from std_srvs.srv import Trigger
 
 from nav_foundation.robot import CameraSpec, load_robot
-from nav_foundation.types import NANOSECONDS, Explore, Goal, ImageGoal, Observation, PointGoal, PoseGoal
+from nav_foundation.types import NANOSECONDS, Explore, Goal, ImageGoal, Observation, PointGoal, Pose2, PoseGoal
 from policies.load import BEARING, load_policy, seen_robots
 from policies.pilot import Pilot, Progress
 from policies.prediction.asked import in_words, spoken_goal
 from policies.prediction.drawing import Drawer
-from ros_nodes.messages import camera_of, jpeg_of, path_of, pictures, pose2_of, rgb_of, stamp_ns
+from ros_nodes.errands import HAS_NAV2, Errand, NavigateToPoseServer
+from ros_nodes.frames import Frames
+from ros_nodes.messages import camera_of, jpeg_of, path_of, pictures, pose2_of, pose_of, rgb_of, stamp_ns
 from ros_nodes.node import COMMAND, GOAL, LATCHED, SENSOR, NavigationNode, Rate
 from ros_nodes.parameters import parameter
 
@@ -49,6 +51,7 @@ class NavigatorParameters:
     camera_info: bool = parameter(True, "Take the camera's calibration from camera_info, once that comes.")
     odometry: bool = parameter(True, "The robot has odometry; without it there are no goals that are places.")
     base_frame: str = parameter("base_link", "Frame of the robot: x forward, y left.")
+    navigate_to_pose: bool = parameter(True, "Offer Nav2's action NavigateToPose, where nav2_msgs is installed.")
     goal_radius: float = parameter(0.0, "m around a goal that count as there; 0 = what suits its kind.", live=True)
     debug_rate: float = parameter(2.0, "Pictures per second with the plan drawn in, while somebody looks.", live=True)
 
@@ -82,7 +85,7 @@ class Navigator(NavigationNode[NavigatorParameters]):
         self._newest: tuple[Image | CompressedImage, int] | None = None
         self._progress, self._told, self._told_at = Progress("waiting"), "", 0.0
         self._milliseconds, self._asked, self._drawn = 0.0, 0, 0.0
-        self._odometry_frame = "odom"  # until it tells of another one
+        self._errand = Errand("arrived")  # none is open
 
     # --- lifecycle ------------------------------------------------------------------------------------------------
 
@@ -96,6 +99,7 @@ class Navigator(NavigationNode[NavigatorParameters]):
             self._warm_up()
         seen = seen_robots(wanted.model)
         self._model.publish(String(data=json.dumps({"model": wanted.model, "seen_robots": seen})))
+        self._places = Frames(self, wanted.base_frame)
         self._listen()
         self._seen = 0
         self.every(_BLIND_AFTER, self._look_for_pictures)
@@ -130,6 +134,8 @@ class Navigator(NavigationNode[NavigatorParameters]):
             listen(CameraInfo, "camera_info", self._on_camera, SENSOR)
         self.serve(Trigger, "~/cancel", self._on_cancel)
         self.serve(Trigger, "~/explore", self._on_explore)
+        if wanted.navigate_to_pose and HAS_NAV2:
+            NavigateToPoseServer(self, self._on_pose, lambda: self._ask(None), self._here, self._distance_left)
 
     def _look_for_pictures(self) -> None:
         before, self._seen = self._seen, self._frames.total
@@ -155,11 +161,11 @@ class Navigator(NavigationNode[NavigatorParameters]):
             self._fresh.notify()
 
     def _on_odometry(self, message: Odometry) -> None:
-        self._odometry_frame = message.header.frame_id
         try:
             pose = pose2_of(message.pose.pose)
         except ValueError:
             return  # the controller stops for it
+        self._places.odometry(message.header.frame_id, pose)
         self._inbox.put(lambda: self._pilot.odometry(stamp_ns(message.header.stamp), pose))
 
     def _on_camera(self, message: CameraInfo) -> None:
@@ -175,23 +181,19 @@ class Navigator(NavigationNode[NavigatorParameters]):
 
     # --- goals ----------------------------------------------------------------------------------------------------
 
-    def _on_pose(self, message: PoseStamped) -> None:
+    def _on_pose(self, message: PoseStamped) -> Errand:
         try:
-            pose = pose2_of(message.pose)
-            self._ask_in(message.header.frame_id, PoseGoal(pose.x, pose.y, pose.yaw, **self._radius()))
+            pose = self._places.place(pose2_of(message.pose), message.header.frame_id)
+            return self._ask(PoseGoal(pose.x, pose.y, pose.yaw, **self._radius()))
         except ValueError as error:
-            self._refuse(f"goal_pose: {error}")
+            return self._refuse(f"goal_pose: {error}")
 
     def _on_point(self, message: PointStamped) -> None:
         try:
-            self._ask_in(message.header.frame_id, PointGoal(message.point.x, message.point.y, **self._radius()))
+            place = self._places.place(Pose2(message.point.x, message.point.y, 0.0), message.header.frame_id)
+            self._ask(PointGoal(place.x, place.y, **self._radius()))
         except ValueError as error:
             self._refuse(f"goal_point: {error}")
-
-    def _ask_in(self, frame: str, goal: Goal) -> None:
-        if frame not in ("", self._odometry_frame):
-            raise ValueError(f"it is given in frame {frame!r}: give it in the odometry's, {self._odometry_frame!r}")
-        self._ask(goal)
 
     def _on_goal_picture(self, message: Image | CompressedImage) -> None:
         try:
@@ -208,22 +210,30 @@ class Navigator(NavigationNode[NavigatorParameters]):
     def _radius(self) -> dict[str, float]:
         return {"radius": self.parameters.goal_radius} if self.parameters.goal_radius else {}
 
-    def _ask(self, goal: Goal | None) -> None:
+    def _ask(self, goal: Goal | None) -> Errand:
+        errand = Errand()
+
         def ask() -> None:
             try:
                 self._pilot.ask(goal)
-                self._asked += goal is not None
-                self.get_logger().info("cancelled" if goal is None else f"goal: {type(goal).__name__} {_said(goal)}")
             except ValueError as error:
                 self._refuse(str(error))
+                errand.end("refused", str(error))
+                return
+            self._errand.end("replaced", "it was cancelled" if goal is None else "another goal was asked for")
+            self._errand = errand
+            self._asked += goal is not None
+            self.get_logger().info("cancelled" if goal is None else f"goal: {type(goal).__name__} {_said(goal)}")
 
         self._inbox.put(ask)
         with self._fresh:
             self._fresh.notify()
+        return errand
 
-    def _refuse(self, reason: str) -> None:
+    def _refuse(self, reason: str) -> Errand:
         self.get_logger().error(reason)
         self._told = ""
+        return Errand("refused", reason)
 
     def _on_cancel(self, request: Any, response: Any) -> Any:
         self._ask(None)
@@ -271,6 +281,8 @@ class Navigator(NavigationNode[NavigatorParameters]):
         self._path.publish(path_of(progress.plan, stamp, self.parameters.base_frame))
         self._plans.tick()
         self._progress = progress
+        if progress.state == "arrived":
+            self._errand.end("arrived")
         self._tell_status(progress)
         if progress.plan is not None:
             self._distance.publish(Float32(data=progress.plan.distance))
@@ -304,6 +316,18 @@ class Navigator(NavigationNode[NavigatorParameters]):
         drawer = Drawer(self._pilot.robot, goal or Explore(), _said(goal) if goal else "")
         picture = drawer(Observation(rgb, stamp, None), plan, self.get_name())
         self._debug.publish(jpeg_of(picture, stamp, self.parameters.base_frame))
+
+    # --- for the action -------------------------------------------------------------------------------------------
+
+    def _here(self) -> PoseStamped:
+        frame, pose = self._places.here
+        message = PoseStamped(pose=pose_of(pose))
+        message.header.stamp, message.header.frame_id = self.get_clock().now().to_msg(), frame
+        return message
+
+    def _distance_left(self) -> float:
+        plan = self._progress.plan
+        return plan.distance if plan is not None and math.isfinite(plan.distance) else 0.0
 
     def diagnose(self) -> tuple[bytes, str, Mapping[str, object]]:
         progress = self._progress

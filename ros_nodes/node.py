@@ -26,7 +26,7 @@ LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability
 class NavigationNode(LifecycleNode, Generic[P]):
     """Subclasses fill `start` and `stop`, between which the node works, and `diagnose`.
 
-    What `listen`, `serve` and `every` make lasts until then: it is gone before `stop`.
+    What `listen`, `serve` and `every` make, and what they `hold`, lasts until then: it is gone before `stop`.
     """
 
     def __init__(self, name: str, kind: type[P]) -> None:
@@ -35,7 +35,7 @@ class NavigationNode(LifecycleNode, Generic[P]):
         self.add_on_set_parameters_callback(self._on_parameters)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 5)
         self._about = self.create_timer(1.0, self._publish_diagnosis, clock=STEADY)
-        self._held: list[tuple[Callable[[Any], object], Any]] = []  # how to destroy it, and what
+        self._held: list[tuple[Any, Callable[[Any], object]]] = []  # what, and how to destroy it
         self.is_started = False
 
     def start(self) -> None:
@@ -44,21 +44,24 @@ class NavigationNode(LifecycleNode, Generic[P]):
     def stop(self) -> None:
         """End the work that `start` began."""
 
-    def listen(self, kind: Any, topic: str, heard: Callable[[Any], None], qos: QoSProfile) -> None:
-        self._held.append((self.destroy_subscription, self.create_subscription(kind, topic, heard, qos)))
+    def hold(self, made: Any, destroy: Callable[[Any], object]) -> None:
+        self._held.append((made, destroy))
+
+    def listen(self, kind: Any, topic: str, heard: Callable[[Any], Any], qos: QoSProfile) -> None:
+        self.hold(self.create_subscription(kind, topic, heard, qos), self.destroy_subscription)
 
     def serve(self, kind: Any, name: str, answer: Callable[[Any, Any], Any]) -> None:
-        self._held.append((self.destroy_service, self.create_service(kind, name, answer)))
+        self.hold(self.create_service(kind, name, answer), self.destroy_service)
 
     def every(self, seconds: float, act: Callable[[], None]) -> Any:
         """A timer by a clock that nobody sets."""
         timer = self.create_timer(seconds, act, clock=STEADY)
-        self._held.append((self.destroy_timer, timer))
+        self.hold(timer, self.destroy_timer)
         return timer
 
     def _let_go(self) -> None:
         while self._held:
-            destroy, made = self._held.pop()
+            made, destroy = self._held.pop()
             destroy(made)
 
     def diagnose(self) -> tuple[bytes, str, Mapping[str, object]]:

@@ -1,13 +1,17 @@
-"""How the tests are shared out among pytest's workers."""
+"""How the tests are shared out among pytest's workers, and nodes in their process."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-ALONE = ("test_ros_drive.py", "test_ros_faults.py", "test_ros_recorder.py")  # two graphs of nodes would be late
+ALONE = tuple(  # two graphs of nodes would be late
+    f"test_ros_{what}.py" for what in ("drive", "faults", "goals", "joystick", "recorder")
+)
 
 
 class RobotsTogether(LoadScopeScheduling):
@@ -22,3 +26,41 @@ class RobotsTogether(LoadScopeScheduling):
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> RobotsTogether:
     return RobotsTogether(config, log)
+
+
+@pytest.fixture(scope="module")
+def ros() -> Iterator[None]:
+    """A domain of our own, on this computer alone; processes that we start inherit it."""
+    with pytest.MonkeyPatch.context() as patch:
+        rclpy = pytest.importorskip("rclpy")
+        patch.setenv("ROS_DOMAIN_ID", str(os.getpid() % 100 + 1))
+        patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        rclpy.init()
+        yield
+        rclpy.shutdown()
+
+
+@pytest.fixture
+def started(ros: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """Starts a node with parameters, which are declared as if they had been told by ROS arguments."""
+    from rclpy.lifecycle import LifecycleNode
+    from rclpy.parameter import Parameter
+
+    nodes: list[Any] = []
+
+    def start(kind: type[Any], **parameters: Any) -> Any:
+        real = LifecycleNode.__init__
+
+        def told(node: Any, name: str, **options: Any) -> None:
+            overrides = [Parameter(key, value=value) for key, value in parameters.items()]
+            real(node, name, parameter_overrides=overrides, **options)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(LifecycleNode, "__init__", told)
+            nodes.append(kind())
+        return nodes[-1]
+
+    yield start
+    for node in nodes:
+        node.close()
+        node.destroy_node()

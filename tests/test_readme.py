@@ -52,7 +52,7 @@ def is_covered(command: str) -> bool:
             "ACCELERATE_USE_CPU=true OMP_NUM_THREADS=1 torchrun --standalone --nproc_per_node 2 ",  # test_training.py
             ". .venv/bin/activate",
             "ros2 run nav_foundation nav-foundation ",  # test_ros_package.py
-            "ros2 topic ", "ros2 service ", "ros2 param ",  # their arguments: test_ros_files.py
+            "ros2 topic ", "ros2 service ", "ros2 param ", "ros2 action ",  # their arguments: test_ros_files.py
             "colcon build",
             ". install/setup.bash",
             ".venv/bin/pre-commit install",  # its hooks: test_pre_commit_hooks_name_programs_that_exist

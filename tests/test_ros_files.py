@@ -54,20 +54,29 @@ def endpoints() -> dict[str, list[Endpoint]]:
             if not made_by:
                 continue
             assert isinstance(call, ast.Call)
-            kind, topic, qos = call.args[0], call.args[1], call.args[-1]
-            if isinstance(topic, ast.Constant):  # otherwise pictures, whose topics the simulated robot spells out
-                resolved = topic.value.replace("~", name)
-                named, profile = (part.id if isinstance(part, ast.Name) else "" for part in (kind, qos))
-                endpoint = Endpoint(made_by, named if named[:1].isupper() else "", profile)
-                found.setdefault(remappings.get(resolved, resolved).lstrip("/"), []).append(endpoint)
+            for kind, topic in _kinds_and_topics(call):
+                resolved = topic.replace("~", name)
+                profile = call.args[-1].id if isinstance(call.args[-1], ast.Name) else ""
+                found.setdefault(remappings.get(resolved, resolved).lstrip("/"), []).append(
+                    Endpoint(made_by, kind, profile)
+                )
     return found
 
 
+def _kinds_and_topics(call: ast.Call) -> list[tuple[str, str]]:
+    first, second = call.args[:2]
+    if isinstance(first, ast.Starred):  # pictures(compressed), of either kind
+        assert ast.unparse(first).startswith("*pictures(")
+        return [("Image", "image"), ("CompressedImage", "image/compressed")]
+    named = first.id if isinstance(first, ast.Name) else ""
+    return [(named if named[:1].isupper() else "", second.value)] if isinstance(second, ast.Constant) else []
+
+
 def _maker(call: ast.AST) -> str:
-    if not isinstance(call, ast.Call) or len(call.args) < 3:
+    if not isinstance(call, ast.Call) or len(call.args) + any(isinstance(a, ast.Starred) for a in call.args) < 3:
         return ""
     name = getattr(call.func, "attr", getattr(call.func, "id", ""))
-    short = {"listen": "create_subscription", "make": "create_publisher"}
+    short = {"listen": "create_subscription", "make": "create_publisher", "serve": "create_service"}
     name = short.get(name, name)
     return name if name in ("create_publisher", "create_subscription", "create_service") else ""
 
@@ -159,7 +168,8 @@ def check(command: str) -> None:
     elif words[0] == "launch":
         check_launch(words[1:])
     else:
-        {"topic": check_topic, "service": check_service, "param": check_parameter}[words[0]](words[1:])
+        checks = {"topic": check_topic, "service": check_service, "param": check_parameter, "action": check_action}
+        checks[words[0]](words[1:])
 
 
 def check_program(words: list[str]) -> None:
@@ -167,6 +177,16 @@ def check_program(words: list[str]) -> None:
     if words[0] == "robot":
         names = ARGUMENTS["sim.launch.py"] - {"rviz"}
         options_of({n: getattr(options, n) for n in names if getattr(options, n) is not None}, options.sim)
+
+
+def check_action(words: list[str]) -> None:
+    """As far as can be told where nav2_msgs is not installed."""
+    verb, *options, action, kind, goal = words[: words.index("|")] if "|" in words else words
+    assert (verb, options, action) == ("send_goal", ["--feedback"], "/navigate_to_pose")
+    assert kind == "nav2_msgs/action/NavigateToPose"
+    (told,) = yaml.safe_load(goal).items()
+    assert told[0] == "pose"
+    check_message("geometry_msgs/msg/PoseStamped", told[1])
 
 
 def check_launch(words: list[str]) -> None:

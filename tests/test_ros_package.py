@@ -128,6 +128,7 @@ def described(launch_file: str, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         "launch.actions": ["DeclareLaunchArgument", "ExecuteProcess", "OpaqueFunction"],
         "launch.events": [],
         "launch.events.process": ["ProcessExited"],
+        "launch.logging": ["get_logger"],
         "launch.substitutions": ["LaunchConfiguration"],
         "launch_ros": [],
         "launch_ros.actions": ["Node"],
@@ -226,3 +227,15 @@ def test_fast_dds_is_told_its_profile_by_the_name_it_reads(distribution: str | N
     told = {} if distribution is None else {"ROS_DISTRO": distribution}
     assert list(dds_environment(told)) == [name]
     assert dds_environment({**told, name: "mine.xml"}) == {}
+
+
+def test_an_argument_that_is_nearly_one_of_ours_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`ros2 launch` itself takes any name."""
+    *declared, start = described("robot.launch.py", monkeypatch)
+    told: list[str] = []
+    logger = types.SimpleNamespace(warning=told.append)
+    monkeypatch.setitem(start.function.__globals__, "get_logger", lambda name: logger)
+    usual = {argument.arguments[0]: argument.default_value for argument in declared}
+    others = {"modle": "nano", "log_level": "info", "launch-prefix": "gdb"}
+    start.function(types.SimpleNamespace(launch_configurations={**usual, **others}), *start.args)
+    assert told == ["modle:= is not known, and changes nothing: did you mean model:=?"]

@@ -7,12 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from embreex import mesh_construction, rtcore_scene
 
 from nav_foundation.camera import camera_rotation, rays
 from nav_foundation.robot import CameraSpec
 from sim_envs.compiled import kernel
 from sim_envs.simulator import Pose
+
+try:
+    from embreex import mesh_construction, rtcore_scene
+except ImportError as error:
+    raise ValueError(
+        f"the embedded simulator needs embreex, which is not here ({error}): pip install embreex where there is a "
+        "build for the machine, which Linux on ARM has none of; robots do without"
+    ) from None
 
 FAR = np.float32(1e6)  # m, further than anything
 
