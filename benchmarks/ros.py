@@ -354,8 +354,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = list[Row]()
     conditions = f"nano on turtlebot, Fast DDS; load average {os.getloadavg()[0]:.1f} before it"
     with tempfile.TemporaryDirectory() as logs:
-        os.environ |= {**environment(), "ROS_DOMAIN_ID": str(DOMAIN), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-                       "ROS_LOG_DIR": logs}
+        os.environ |= {**environment(sim=True), "ROS_DOMAIN_ID": str(DOMAIN), "ROS_LOG_DIR": logs}
         for name in options.only or parts:
             made = parts[name]()
             rows += made

@@ -73,6 +73,10 @@ class Controller:
         """Note where the robot was, so that a plan made from that moment can be moved to now."""
         self._odometry.add(stamp_ns, odometry)
 
+    def was_at(self, stamp_ns: int) -> Pose2:
+        """Where it was, as far as that is remembered."""
+        return self._odometry.at(stamp_ns)
+
     def command(
         self, plan: Plan | None, odometry: Pose2 | None, now_ns: int, *, hold: bool = False, doubt: str = ""
     ) -> Velocity:
@@ -170,7 +174,8 @@ class Controller:
         speed = math.hypot(wanted.linear, wanted.lateral)
         scale = min(1.0, robot.max_speed / speed) if speed > 0 else 1.0
         turn = min(max(wanted.angular, -robot.max_angular_speed), robot.max_angular_speed)
-        return Velocity(wanted.linear * scale, turn, wanted.lateral * scale)
+        lateral = wanted.lateral * scale if robot.drive == "omnidirectional" else 0.0
+        return Velocity(wanted.linear * scale, turn, lateral)
 
     def _limit(self, wanted: Velocity, elapsed: float) -> Velocity:
         """What the robot can do of it within one tick, starting from the last command.

@@ -55,6 +55,9 @@ class Watch:
             return True
         if pose != before[2]:
             self._told = 0.0
+        elif self._told > self._settings.frozen_after:
+            self._lied = now_ns, "odometry does not change although the robot is told to drive"
+            return False
         leap = jump(before[2], pose, (stamp_ns - before[1]) / NANOSECONDS, self._robot)
         if leap:
             self._lied = now_ns, f"odometry jumped by {leap}"
@@ -95,7 +98,4 @@ class Watch:
         age = (now_ns - stamp) / NANOSECONDS
         if abs(age) > settings.odometry_age:
             return f"odometry is stamped {age:.2f} s ago: let the robot and this computer have the same time"
-        if self._told > settings.frozen_after:
-            self._lied = now_ns, "odometry does not change although the robot is told to drive"
-            return self._lied[1]
         return ""

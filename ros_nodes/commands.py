@@ -28,10 +28,12 @@ from ros_nodes.graph import (
     options_of,
     parameter_files,
     processes,
+    sim_environment,
 )
 
 _AGAIN_AFTER = 1.0  # s until a process that died is started anew
 _PATIENCE = 5.0  # s for a process to end when it is told to
+_PATIENCE_RECORDING = 60.0  # for one that has pictures to write
 
 
 def add_robot(verbs: Any, verb: Callable[..., argparse.ArgumentParser]) -> None:
@@ -90,7 +92,8 @@ def _robot(options: argparse.Namespace) -> None:
         return
     _check_ros()
     with tempfile.TemporaryDirectory() as folder:
-        sys.exit(_supervise([command_of(node, robot, Path(folder)) for node in nodes]))
+        commands = [command_of(node, robot, Path(folder)) for node in nodes]
+        sys.exit(_supervise(commands, environment(sim is not None), _PATIENCE_RECORDING if robot.record else _PATIENCE))
 
 
 def command_of(process: NodeSpec, robot: RobotOptions, folder: Path) -> list[str]:
@@ -108,18 +111,18 @@ def command_of(process: NodeSpec, robot: RobotOptions, folder: Path) -> list[str
     ]
 
 
-def environment() -> dict[str, str]:
+def environment(sim: bool) -> dict[str, str]:
     """Of the nodes: this process's, with a DDS profile that lets pictures through, if there is no other one."""
     told = {**os.environ, SUPERVISOR: str(os.getpid())}
-    return told | dds_environment(told)
+    return told | dds_environment(told) | (sim_environment(told) if sim else {})
 
 
-def _supervise(commands: list[list[str]]) -> int:
+def _supervise(commands: list[list[str]], env: dict[str, str], patience: float) -> int:
     """Keep processes running until a signal comes; one that dies is started anew, one that never began ends all."""
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    running = [subprocess.Popen(command, env=environment(), start_new_session=True) for command in commands]
+    running = [subprocess.Popen(command, env=env, start_new_session=True) for command in commands]
     begun = [time.monotonic()] * len(running)
     failed = False
     while not (failed or ended.wait(0.2)):
@@ -133,17 +136,17 @@ def _supervise(commands: list[list[str]]) -> int:
             names = " ".join(commands[k][4 : commands[k].index("--ros-args")])
             print(f"{names} ended ({code}) after {time.monotonic() - begun[k]:.0f} s: starting it anew",
                   file=sys.stderr, flush=True)
-            running[k] = subprocess.Popen(commands[k], env=environment(), start_new_session=True)
+            running[k] = subprocess.Popen(commands[k], env=env, start_new_session=True)
             begun[k] = time.monotonic()
-    _end(running)
+    _end(running, patience)
     return REFUSED if failed else 0
 
 
-def _end(running: list[subprocess.Popen[bytes]]) -> None:
+def _end(running: list[subprocess.Popen[bytes]], patience: float) -> None:
     for process in running:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGINT)
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + patience
     for process in running:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(max(0.1, deadline - time.monotonic()))

@@ -7,8 +7,8 @@ from typing import Any
 from rclpy.time import Time
 
 from nav_foundation.geometry import compose
-from nav_foundation.types import Pose2
-from ros_nodes.messages import yaw_of
+from nav_foundation.types import NANOSECONDS, Pose2
+from ros_nodes.messages import stamp_ns, yaw_of
 from ros_nodes.node import NavigationNode
 
 try:
@@ -16,12 +16,14 @@ try:
 except ImportError:  # comes with a full ROS, not with pip's
     tf2_ros = None
 
+_OLDEST = 2.0  # s
+
 
 class Frames:
     """Tell it of odometry. Frames beyond the robot's two are known where tf2 is installed."""
 
     def __init__(self, node: NavigationNode[Any], base: str) -> None:
-        self._base = base
+        self._base, self._now_ns = base, node.now_ns
         self._odometry = "odom"  # until it tells of another one
         self._here: Pose2 | None = None
         self._tree: Any = None
@@ -54,7 +56,11 @@ class Frames:
 
     def _looked_up(self, frame: str) -> Pose2:
         try:
-            told = self._tree.lookup_transform(self._odometry, frame, Time()).transform
+            found = self._tree.lookup_transform(self._odometry, frame, Time())
         except Exception as error:  # tf2 has a kind for each reason
             raise ValueError(f"it is told in frame {frame!r}, and tf does not lead from there: {error}") from None
+        stamp, told = stamp_ns(found.header.stamp), found.transform
+        age = (self._now_ns() - stamp) / NANOSECONDS
+        if stamp and age > _OLDEST:  # what never moves has no stamp
+            raise ValueError(f"it is told in frame {frame!r}, of which tf has heard nothing for {age:.1f} s")
         return Pose2(told.translation.x, told.translation.y, yaw_of(told.rotation))

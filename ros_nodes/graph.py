@@ -44,7 +44,8 @@ class RobotOptions:
     record: str = option("", "The dataset to record drives to, a new folder or one that grows; empty = none.")
     joystick: bool = option(False, "Take over by joystick, while its dead man's button is held.")
     joy: str = option("joy", "Topic of the joystick.")
-    params: str = option("", "A ROS parameter file for all else; empty = the robot's own, where one comes along.")
+    params: str = option("", "A ROS parameter file for all else; what it does not say is as the robot's own has it.")
+    use_sim_time: bool = option(False, "Time comes from /clock, as with Gazebo or a bag that is played.")
     namespace: str = option("", "Namespace of the nodes and their topics.")
     composed: bool = option(False, "Run all nodes in one process.")
 
@@ -63,6 +64,7 @@ class SimOptions:
     speed_up: float = option(1.0, "Times as fast as real time, if the computer can.")
 
 
+_SIMULATED_STATE = "~/.ros/nav_foundation/simulated"
 SIMULATED = {"drive": True, "accept_sim_model": True}  # what is tried without hardware may drive at once
 
 
@@ -92,18 +94,20 @@ def graph(robot: RobotOptions, sim: SimOptions | None = None) -> tuple[NodeSpec,
     )
 
 
-_ALWAYS = ("robot", "use_sim_time")
+_ALWAYS = ("robot", "use_sim_time", "scan_x", "scan_yaw", "state_folder")
 
 
 def _parameters(robot: RobotOptions, sim: SimOptions | None) -> dict[str, dict[str, Any]]:
     """By node, all of them."""
-    about = {"robot": robot.robot, "use_sim_time": sim is not None}
+    about: dict[str, Any] = {"robot": robot.robot}
+    if sim is not None or robot.use_sim_time:
+        about["use_sim_time"] = True
     shared = {**about, "base_frame": robot.base_frame}
     nodes: dict[str, dict[str, Any]] = {
         "controller": {
             **shared, "drive": robot.drive, "accept_sim_model": robot.accept_sim_model, "odometry": bool(robot.odom),
             "stamped": robot.stamped, "tick_rate": robot.tick_rate, "obstacles": robot.obstacles,
-            "keep_out": robot.keep_out,
+            "keep_out": robot.keep_out, "camera_info": bool(robot.camera_info),
         },
         "navigator": {
             **shared, "model": robot.model, "device": robot.device, "engine": robot.engine,
@@ -117,6 +121,7 @@ def _parameters(robot: RobotOptions, sim: SimOptions | None) -> dict[str, dict[s
         "joystick": shared,
     }
     if sim is not None:
+        nodes["controller"] |= {"scan_x": 0.0, "scan_yaw": 0.0, "state_folder": _SIMULATED_STATE}
         nodes["simulated_robot"] = {
             **shared, **dataclasses.asdict(sim), "compressed": robot.compressed, "stamped": robot.stamped,
             "with_depth": robot.obstacles == "depth", "with_scan": robot.obstacles == "scan",
@@ -172,14 +177,21 @@ def _value(name: str, text: str, usual: Any) -> Any:
 
 
 def parameter_files(robot: RobotOptions) -> list[str]:
-    """What is told to nodes beside their options, which win."""
+    """What is told to nodes beside their options, which win; of two files the last one does."""
+    own = PARAMETERS / f"{robot.robot}.yaml"
+    files = [str(own)] if own.is_file() else []
     if robot.params:
         told = Path(robot.params).expanduser()
         if not told.is_file():  # `ros2 launch` would go on without it
             raise ValueError(f"params {told} does not exist")
-        return [str(told)]
-    own = PARAMETERS / f"{robot.robot}.yaml"
-    return [str(own)] if own.is_file() else []
+        files.append(str(told))
+    return files
+
+
+def sim_environment(told: Mapping[str, str]) -> dict[str, str]:
+    """What to add so that a simulated robot's velocities never reach a real one that drives nearby."""
+    name = "ROS_AUTOMATIC_DISCOVERY_RANGE"  # Humble does not know it
+    return {} if name in told or "ROS_LOCALHOST_ONLY" in told else {name: "LOCALHOST"}
 
 
 def dds_environment(told: Mapping[str, str]) -> dict[str, str]:

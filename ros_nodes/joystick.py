@@ -86,8 +86,14 @@ class Joystick(NavigationNode[JoystickParameters]):
         return time.monotonic() - self._meant_at < self.parameters.timeout
 
     def _tick(self) -> None:
-        if self._meant.velocity is not None and self._is_there():
+        if self._meant.velocity is None:
+            return
+        if self._is_there():
             self._send(self._meant.velocity)
+            return
+        self._release()
+        self._emergency.publish(Bool(data=True))  # whoever took over wanted the robot not to drive as it did
+        self.get_logger().error("the joystick fell silent while its button was held: the robot is stopped")
 
     def _send(self, velocity: Velocity) -> None:
         self._teleop.publish(stamped_twist_of(velocity, self.now_ns(), self.parameters.base_frame))

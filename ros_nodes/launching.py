@@ -13,6 +13,7 @@ from launch.events.process import ProcessExited
 from launch.logging import get_logger
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 from ros_nodes.graph import (
@@ -26,9 +27,11 @@ from ros_nodes.graph import (
     options_of,
     parameter_files,
     processes,
+    sim_environment,
     yes_or_no,
 )
 
+_TO_WRITE = "60"  # s after Ctrl-C for what was recorded
 _ALIKE = 0.8  # of words: other launch files have arguments of their own
 
 
@@ -52,7 +55,7 @@ def _text(value: Any) -> str:
 def _nodes(context: LaunchContext, names: list[str], sim: bool) -> list[Node]:
     robot, simulated = options_of({name: LaunchConfiguration(name).perform(context) for name in names}, sim)
     files = parameter_files(robot)
-    environment = dds_environment(os.environ)
+    environment = dds_environment(os.environ) | (sim_environment(os.environ) if simulated is not None else {})
     for told in context.launch_configurations:  # `ros2 launch` takes any name, and says nothing
         if told not in names and (near := get_close_matches(told, names, 1, _ALIKE)):
             get_logger("launch").warning(f"{told}:= is not known, and changes nothing: did you mean {near[0]}:=?")
@@ -64,11 +67,17 @@ def _nodes(context: LaunchContext, names: list[str], sim: bool) -> list[Node]:
         Node(
             package="nav_foundation", executable="nav-foundation", exec_name=process.name.replace(" ", "-"),
             namespace=robot.namespace or None, arguments=["node", *process.name.split(" ")],
-            parameters=[*files, process.parameters], remappings=list(process.remappings.items()),
+            parameters=[*files, _as_they_are(process.parameters)], remappings=list(process.remappings.items()),
             additional_env=environment, output="screen", respawn=True, respawn_delay=1.0, on_exit=_told_wrong,
+            **({"sigterm_timeout": _TO_WRITE} if "recorder" in process.name else {}),
         )
         for process in processes(graph(robot, simulated), robot.composed)
     ] + viewers
+
+
+def _as_they_are(parameters: dict[str, Any]) -> dict[str, Any]:
+    """A text stays one: launch would read a dataset's name such as 2026-11-22 as a date."""
+    return {k: ParameterValue(v, value_type=str) if isinstance(v, str) else v for k, v in parameters.items()}
 
 
 def _rviz(robot: RobotOptions, simulated: bool, environment: dict[str, str]) -> Node:

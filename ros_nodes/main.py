@@ -63,7 +63,7 @@ class _Running:
     def _serve(self) -> None:
         try:
             if not self._node.autostart():
-                self.code = REFUSED
+                self.code = CRASHED if self._node.has_crashed else REFUSED
             while not (self.code or self._ended.is_set()):
                 self._executor.spin_once(timeout_sec=0.2)  # shutting it down while it spins would be a race
         except Exception as error:

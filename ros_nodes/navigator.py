@@ -38,6 +38,7 @@ from ros_nodes.parameters import parameter
 _OLDEST = 0.7  # s; a plan from an older picture would not be driven
 _STATUS_EVERY = 0.2  # s
 _BLIND_AFTER = 2.0  # s without a picture
+_HANGS_AFTER = 10.0  # s for one plan
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ class Navigator(NavigationNode[NavigatorParameters]):
         self._progress, self._told, self._told_at = Progress("waiting"), "", 0.0
         self._milliseconds, self._asked, self._drawn = 0.0, 0, 0.0
         self._errand = Errand("arrived")  # none is open
+        self._begun = math.inf  # when the plan that is being made was
 
     # --- lifecycle ------------------------------------------------------------------------------------------------
 
@@ -138,6 +140,9 @@ class Navigator(NavigationNode[NavigatorParameters]):
             NavigateToPoseServer(self, self._on_pose, lambda: self._ask(None), self._here, self._distance_left)
 
     def _look_for_pictures(self) -> None:
+        hangs = time.monotonic() - self._begun
+        if hangs > _HANGS_AFTER:
+            raise RuntimeError(f"a plan has taken {hangs:.0f} s: begin anew")  # which ends this process
         before, self._seen = self._seen, self._frames.total
         if self._seen == before:
             topic = self.resolve_topic_name(pictures(self.parameters.compressed)[1])
@@ -176,8 +181,14 @@ class Navigator(NavigationNode[NavigatorParameters]):
             return
         if camera != self._camera:
             self._camera = camera
-            self._inbox.put(lambda: self._pilot.calibrate(camera))
+            self._inbox.put(lambda: self._calibrate(camera))
+
+    def _calibrate(self, camera: CameraSpec) -> None:
+        try:
+            self._pilot.calibrate(camera)
             self.get_logger().info(f"camera: {camera.width}x{camera.height}, {camera.distortion}, as camera_info tells")
+        except ValueError as error:
+            self.get_logger().error(f"camera_info: {error}")
 
     # --- goals ----------------------------------------------------------------------------------------------------
 
@@ -255,14 +266,18 @@ class Navigator(NavigationNode[NavigatorParameters]):
                 if self._newest is None:
                     self._fresh.wait(timeout=0.5)
                 newest, self._newest = self._newest, None
-            while not self._inbox.empty():
-                self._inbox.get()()
-            if newest is None or 0 <= newest[1] - last < period:
-                continue
-            last = newest[1]
-            begun = time.perf_counter()
-            self._tick(*newest)
-            self._milliseconds = 1000 * (time.perf_counter() - begun)
+            try:
+                while not self._inbox.empty():
+                    self._inbox.get()()
+                if newest is None or 0 <= newest[1] - last < period:
+                    continue
+                last = newest[1]
+                self._begun = time.monotonic()
+                self._tick(*newest)
+                self._milliseconds = 1000 * (time.monotonic() - self._begun)
+            except Exception as error:  # whatever it is: the robot is told to stand by silence, and why by this
+                self._refuse(f"planning failed: {type(error).__name__}: {error}")
+            self._begun = math.inf
 
     def _tick(self, message: Image | CompressedImage, stamp: int) -> None:
         age = (self.now_ns() - stamp) / NANOSECONDS

@@ -18,6 +18,8 @@ P = TypeVar("P")
 
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)  # goes on when a simulator's clock does not
 SENSOR = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)  # the newest alone matters
+SENSOR_ALL = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)  # each one matters
+SIGNAL = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 COMMAND = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 GOAL = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -37,6 +39,7 @@ class NavigationNode(LifecycleNode, Generic[P]):
         self._about = self.create_timer(1.0, self._publish_diagnosis, clock=STEADY)
         self._held: list[tuple[Any, Callable[[Any], object]]] = []  # what, and how to destroy it
         self.is_started = False
+        self.has_crashed = False  # when it was to begin, by what another time may not meet
 
     def start(self) -> None:
         """Begin to work. A ValueError, before there is anything for `stop` to end, keeps the node inactive."""
@@ -77,11 +80,17 @@ class NavigationNode(LifecycleNode, Generic[P]):
         try:
             self.start()
         except ValueError as error:
-            self.get_logger().fatal(str(error))
-            self._let_go()
-            return TransitionCallbackReturn.FAILURE
+            return self._fails(str(error))
+        except Exception as error:  # of rclpy's own nobody would hear
+            self.has_crashed = True
+            return self._fails(f"{type(error).__name__}: {error}")
         self.is_started = True
         return super().on_activate(state)
+
+    def _fails(self, reason: str) -> TransitionCallbackReturn:
+        self.get_logger().fatal(reason)
+        self._let_go()
+        return TransitionCallbackReturn.FAILURE
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self.close()

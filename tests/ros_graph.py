@@ -141,7 +141,7 @@ class Graph:
 
     def __init__(self, specs: Sequence[NodeSpec], options: RobotOptions, folder: Path, domain: int, wire: bool) -> None:
         self.log = folder / "log.txt"
-        self._env = {**environment(), "ROS_DOMAIN_ID": str(domain), "OMP_NUM_THREADS": "1",
+        self._env = {**environment(sim=True), "ROS_DOMAIN_ID": str(domain), "OMP_NUM_THREADS": "1",
                      "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "ROS_LOG_DIR": str(folder / "ros")}
         self._commands = {spec.name: command_of(spec, options, folder) for spec in specs}
         if wire:
@@ -212,7 +212,10 @@ def check_limits(commands: Sequence[Command], robot: RobotSpec | None = None) ->
     for command in commands:
         assert abs(command.linear) <= robot.max_speed + 1e-9
         assert abs(command.angular) <= robot.max_angular_speed + 1e-9
+        assert command.lateral == 0.0 or robot.drive == "omnidirectional"
     for before, after in itertools.pairwise(commands):
         elapsed = max(after.at - before.at, 1.5 / robot.control_rate)  # they bunch up where the witness was late
         if abs(after.linear) > abs(before.linear):
             assert abs(after.linear - before.linear) <= robot.acceleration * elapsed + 0.02, (before, after)
+        if abs(after.angular) > abs(before.angular):
+            assert abs(after.angular - before.angular) <= robot.angular_acceleration * elapsed + 0.05, (before, after)

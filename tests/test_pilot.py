@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from nav_foundation.geometry import compose
-from nav_foundation.robot import load_robot
+from nav_foundation.preprocessing import Preprocessor
+from nav_foundation.robot import RobotSpec, load_robot
 from nav_foundation.types import (
     Explore,
     Goal,
@@ -119,11 +121,70 @@ def test_a_camera_that_hangs_is_noticed_once_the_robot_moves() -> None:
     pilot, frozen = Pilot(Still(), ROBOT), picture()
     pilot.ask(Explore())
     for tick in range(5):
-        told(pilot, tick, Pose2(0.02 * tick, 0.0, 0.0))
+        told(pilot, tick, Pose2(0.005 * tick, 0.0, 0.0))
         assert pilot.look(frozen, tick * TICK).state == "driving"
-    told(pilot, 6, Pose2(0.12, 0.0, 0.0))
+    told(pilot, 6, Pose2(0.035, 0.0, 0.0))
     assert "same picture" in pilot.look(frozen, 6 * TICK).reason
     assert pilot.look(picture(), 7 * TICK).state == "driving"
+
+
+@pytest.mark.parametrize("speed", [0.15, 0.31, 1.0])
+def test_a_camera_that_hangs_is_noticed_in_time(speed: float) -> None:
+    """At 10 Hz, a tick before what the controller may take is over; a picture that is sent twice is no reason."""
+    pilot, frozen = Pilot(Still(), ROBOT), picture()
+    pilot.ask(Explore())
+    states = []
+    for tick in range(4):
+        told(pilot, tick, Pose2(0.1 * speed * tick, 0.0, 0.0))
+        states.append(pilot.look(frozen, tick * TICK).state)
+    assert states[:2] == ["driving", "driving"]
+    assert states[-1] == "stopped" and (speed < 0.3 or states[2] == "stopped")
+
+
+def test_without_odometry_a_camera_that_hangs_is_noticed_by_time() -> None:
+    pilot, frozen = Pilot(Still(), ROBOT, odometry=False), picture()
+    pilot.ask(Explore())
+    assert [pilot.look(frozen, tick * TICK).state for tick in range(4)] == ["driving"] * 3 + ["stopped"]
+    assert pilot.look(picture(), 4 * TICK).state == "driving"
+
+
+@pytest.mark.parametrize("silent", [1, 30])  # ticks: a base's driver that begins anew takes its time
+def test_a_place_is_given_up_where_odometry_begins_anew(silent: int) -> None:
+    pilot = Pilot(BearingPolicy(), ROBOT)
+    told(pilot, 0, Pose2(3.1, 0.0, 0.0))
+    pilot.ask(PointGoal(4.0, 0.0))
+    assert pilot.look(picture(), 0).state == "driving"
+    told(pilot, silent, Pose2(0.0, 0.0, 0.0))
+    progress = pilot.look(picture(), silent * TICK)
+    assert (progress.state, progress.plan, pilot.goal) == ("stopped", None, None)
+    assert "ask for the place again" in progress.reason
+    pilot.ask(PointGoal(1.0, 0.0))
+    told(pilot, silent + 1, Pose2(0.0, 0.0, 0.0))
+    assert pilot.look(picture(), (silent + 1) * TICK).state == "driving"
+
+
+def test_what_is_no_place_is_driven_to_after_a_leap_of_odometry() -> None:
+    policy = Still()
+    pilot = Pilot(policy, ROBOT)
+    told(pilot, 0, Pose2(3.1, 0.0, 0.0))
+    pilot.ask(Explore())
+    pilot.look(picture(), 0)
+    told(pilot, 1, Pose2(0.0, 0.0, 0.0))
+    assert pilot.look(picture(), TICK).state == "driving"
+    assert len(policy.resets) == 2, "what was seen before lies elsewhere now"
+
+
+def test_a_calibration_that_no_policy_can_use_changes_nothing() -> None:
+    class Picky(Still):
+        def reset(self, robot: RobotSpec, goal: Goal, seed: int, tour: object = None) -> None:  # type: ignore[override]
+            Preprocessor(robot.camera)
+
+    pilot = Pilot(Picky(), ROBOT)
+    pilot.ask(Explore())
+    with pytest.raises(ValueError, match="camera"):
+        pilot.calibrate(replace(ROBOT.camera, hfov_deg=None, fx=100.0, fy=100.0, cx=1e9, cy=48.0))
+    assert pilot.robot == ROBOT
+    assert pilot.look(picture(), 0).reason == "there is no odometry"
 
 
 @pytest.mark.parametrize("leap", [-50, 30])

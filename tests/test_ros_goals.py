@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import threading
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +20,7 @@ from nav_foundation.robot import load_robot
 from nav_foundation.types import NANOSECONDS, Pose2, Velocity
 from ros_nodes import errands, frames
 from ros_nodes.frames import Frames
-from ros_nodes.messages import image_of, odometry_of, pose_of
+from ros_nodes.messages import image_of, odometry_of, pose_of, time_of
 from ros_nodes.navigator import Navigator
 
 CAMERA = load_robot("turtlebot").camera
@@ -30,10 +32,13 @@ CAMERA = load_robot("turtlebot").camera
 class Tree:
     """tf2's buffer, of a robot whose map lies a quarter turn to the left and two metres ahead of its odometry."""
 
+    stamp = 9 * NANOSECONDS
+
     def lookup_transform(self, target: str, source: str, time: Any) -> TransformStamped:
         if (target, source) != ("odom", "map"):
             raise RuntimeError(f"{source} is not in the tree")  # tf2's exceptions have no base but Exception
         told = TransformStamped()
+        told.header.stamp = time_of(self.stamp)
         told.transform.translation.x = 2.0
         told.transform.rotation.z = told.transform.rotation.w = math.sqrt(0.5)
         return told
@@ -53,7 +58,7 @@ def tf2(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def holder() -> Any:
-    return SimpleNamespace(hold=lambda made, destroy: None)
+    return SimpleNamespace(hold=lambda made, destroy: None, now_ns=lambda: 10 * NANOSECONDS)
 
 
 def close_to(pose: Pose2) -> Any:
@@ -85,17 +90,27 @@ def test_a_place_in_any_frame_is_found_through_tf(tf2: list[str]) -> None:
         known.place(Pose2(0.0, 0.0, 0.0), "attic")
 
 
+def test_a_localisation_that_died_tells_no_places(tf2: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    known, origin = Frames(holder(), "base_link"), Pose2(0.0, 0.0, 0.0)
+    monkeypatch.setattr(Tree, "stamp", 7 * NANOSECONDS)
+    with pytest.raises(ValueError, match=r"heard nothing for 3\.0 s"):
+        known.place(origin, "map")
+    monkeypatch.setattr(Tree, "stamp", 0)  # static: it never moves
+    assert told(known, origin, "map") == close_to(Pose2(2.0, 0.0, math.pi / 2))
+
+
 # --- a navigator ---------------------------------------------------------------------------------------------------
 
 
 class Driver:
     """A navigator that we turn by hand, in the place of its thread."""
 
-    def __init__(self, started: Callable[..., Any]) -> None:
+    def __init__(self, started: Callable[..., Any], by_hand: bool = True) -> None:
         self.navigator = started(Navigator, model="bearing")
         assert self.navigator.autostart()
-        self.navigator._is_working = False
-        self.navigator._worker.join()
+        if by_hand:
+            self.navigator._is_working = False
+            self.navigator._worker.join()
         self.now, self._count = 1_760_000_000 * NANOSECONDS, 0
         self.navigator.now_ns = lambda: self.now
 
@@ -130,6 +145,38 @@ def test_a_goal_is_told_from_the_robot(started: Callable[..., Any]) -> None:
     driver.navigator._on_pose(place(3.0, 0.0, "nowhere"))
     driver.look(Pose2(1.0, 2.0, math.pi))
     assert driver.goal.x == pytest.approx(-2.0), "a goal that is refused changes nothing"
+
+
+def test_a_navigator_whose_planning_fails_goes_on(started: Callable[..., Any]) -> None:
+    """What fails is told; the thread that plans outlives it, and what comes next is planned as ever."""
+    driver = Driver(started, by_hand=False)
+    navigator, failed = driver.navigator, threading.Event()
+
+    def fail() -> None:
+        failed.set()
+        raise ArithmeticError("of a kind that nobody thought of")
+
+    navigator._inbox.put(fail)
+    assert failed.wait(5.0)
+    now = time.time_ns()
+    navigator._on_odometry(odometry_of(Pose2(0.0, 0.0, 0.0), Velocity(), now, "odom", "base_link"))
+    navigator._on_pose(place(2.0, 0.0, "odom"))
+    navigator.now_ns = time.time_ns
+    deadline = time.monotonic() + 10.0
+    while navigator._progress.state != "driving":
+        assert navigator._worker.is_alive() and time.monotonic() < deadline
+        picture = np.full((CAMERA.height, CAMERA.width, 3), time.time_ns() % 251, np.uint8)
+        navigator._on_odometry(odometry_of(Pose2(0.0, 0.0, 0.0), Velocity(), time.time_ns(), "odom", "base_link"))
+        navigator._on_picture(image_of(picture, time.time_ns(), "camera"))
+        time.sleep(0.05)
+
+
+def test_a_navigator_that_hangs_ends_its_process(started: Callable[..., Any]) -> None:
+    navigator = Driver(started).navigator
+    navigator._look_for_pictures()
+    navigator._begun = time.monotonic() - 11.0
+    with pytest.raises(RuntimeError, match="a plan has taken 11 s"):  # which run() turns into an exit code
+        navigator._look_for_pictures()
 
 
 # --- Nav2's action -------------------------------------------------------------------------------------------------
@@ -205,13 +252,13 @@ def test_an_action_ends_when_the_robot_is_there(started: Callable[..., Any]) -> 
     driver = Driver(started)
     driver.look(Pose2(0.0, 0.0, 0.0))
     handle, follow = ask(driver, 3.0)
-    assert driver.look(Pose2(1.0, 0.0, 0.0)) == "driving"
+    assert driver.look(Pose2(0.04, 0.0, 0.0)) == "driving"
     follow()
     (first,) = handle.feedback
-    assert first.distance_remaining == pytest.approx(2.0, abs=0.1)
-    assert (first.current_pose.pose.position.x, first.current_pose.header.frame_id) == (1.0, "odom")
-    for k in range(60):
-        if driver.look(Pose2(1.0 + min(0.05 * k, 2.0), 0.0, 0.0)) == "arrived":
+    assert first.distance_remaining == pytest.approx(2.96, abs=0.1)
+    assert (first.current_pose.pose.position.x, first.current_pose.header.frame_id) == (0.04, "odom")
+    for k in range(80):
+        if driver.look(Pose2(min(0.04 * k, 3.0), 0.0, 0.0)) == "arrived":
             break
     follow()
     assert handle.ended == "succeeded"

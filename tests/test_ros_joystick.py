@@ -87,13 +87,22 @@ def test_a_person_drives_while_the_button_is_held(person: Person) -> None:
     assert not person.stops
 
 
-def test_a_joystick_that_went_away_is_silent(person: Person) -> None:
+def test_a_joystick_that_went_away_while_it_was_held_stops_the_robot(person: Person) -> None:
     person.hold(0.3, [0.0, 1.0, 0.0, 0.0], HELD)
     gone = time.monotonic()
     before = len(person.heard)
     person.wait(1.0)
     late = [at - gone for at, _ in person.heard[before:]]
-    assert 0.15 < max(late) < 0.4 and 0.0 not in linear(person.heard[before:])
+    assert 0.15 < max(late) < 0.45 and linear(person.heard[before:]).count(0.0) == 1
+    assert person.stops == [True], "whoever took over did not want it to drive on"
+
+
+def test_a_joystick_that_goes_away_when_nobody_holds_it_is_nobody_s_matter(person: Person) -> None:
+    person.hold(0.3, [0.0, 1.0, 0.0, 0.0], HELD)
+    person.hold(0.3, [0.0, 0.0, 0.0, 0.0], [0] * 6)
+    heard = len(person.heard)
+    person.wait(1.0)
+    assert not person.stops and len(person.heard) == heard
 
 
 def test_the_stop_button_stops(person: Person) -> None:

@@ -23,7 +23,17 @@ from nav_foundation import cli
 from nav_foundation.robot import shipped_robots
 from ros_nodes import parameters
 from ros_nodes.controller import ControllerParameters
-from ros_nodes.graph import PARAMETERS, RobotOptions, SimOptions, _parameters, graph, options_of, processes
+from ros_nodes.graph import (
+    _ALWAYS,
+    PARAMETERS,
+    RobotOptions,
+    SimOptions,
+    _parameters,
+    graph,
+    options_of,
+    parameter_files,
+    processes,
+)
 from ros_nodes.joystick import JoystickParameters
 from ros_nodes.main import NODES
 from ros_nodes.navigator import NavigatorParameters
@@ -115,7 +125,7 @@ def test_what_is_not_told_to_a_node_is_what_it_has_by_itself() -> None:
     for name, told in _parameters(RobotOptions(), SimOptions()).items():
         usual = {field.name: field.default for field in dataclasses.fields(KINDS[name])}
         for key, value in told.items():
-            if key != "use_sim_time":
+            if key not in _ALWAYS:
                 assert usual[key] == value, f"{name}.{key}"
 
 
@@ -128,6 +138,27 @@ def test_a_graph_names_nodes_that_there_are(sim: bool) -> None:
     assert one.name.split() == [node.name for node in nodes]
     for node in nodes:
         assert one.parameters.items() >= node.parameters.items()
+
+
+def test_a_simulated_laser_sits_in_the_middle_whatever_the_robot_s_file_says() -> None:
+    """Options win over the file; on the robot itself the file's mount holds."""
+    robot = RobotOptions(obstacles="scan")
+    mount = {"scan_x", "scan_yaw", "state_folder", "use_sim_time"}
+    simulated = graph(robot, SimOptions())[0].parameters
+    assert (simulated["scan_x"], simulated["scan_yaw"], simulated["use_sim_time"]) == (0.0, 0.0, True)
+    assert simulated["state_folder"].endswith("simulated"), "a stop in a simulation is none of the robot's"
+    assert not mount & graph(robot)[0].parameters.keys()
+    assert all(node.parameters["use_sim_time"] for node in graph(RobotOptions(use_sim_time=True)))
+
+
+def test_a_parameter_file_adds_to_the_robot_s_own(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("/**/joystick:\n  ros__parameters:\n    stop_button: 2\n")
+    own = str(PARAMETERS / "turtlebot.yaml")
+    assert parameter_files(RobotOptions(params=str(mine))) == [own, str(mine)]  # the last one wins
+    assert parameter_files(RobotOptions()) == [own]
+    with pytest.raises(ValueError, match="does not exist"):
+        parameter_files(RobotOptions(params="nothing.yaml"))
 
 
 def test_options_come_as_texts() -> None:

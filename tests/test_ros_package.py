@@ -132,6 +132,7 @@ def described(launch_file: str, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         "launch.substitutions": ["LaunchConfiguration"],
         "launch_ros": [],
         "launch_ros.actions": ["Node"],
+        "launch_ros.parameter_descriptions": ["ParameterValue"],
         "launch_ros.substitutions": ["ExecutableInPackage", "FindPackageShare"],
     }.items():
         stand_in = types.ModuleType(module)
@@ -182,7 +183,16 @@ def test_launch_files_start_nodes_in_processes(launch_file: str, monkeypatch: py
         assert process.namespace == (None if process is composed else "r1"), "an empty one would not be valid"
         *files, parameters = process.parameters
         assert [Path(file).name for file in files] == ["turtlebot.yaml"]
-        assert parameters["use_sim_time"] is (launch_file == "sim.launch.py")
+        assert parameters.get("use_sim_time", False) is (launch_file == "sim.launch.py")
+
+
+def test_texts_stay_texts_and_what_is_recorded_has_time_to_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """launch would read a dataset's name such as 2026-11-22 as a date, and kill its recorder after some seconds."""
+    nodes = {p.arguments[1]: p for p in started("robot.launch.py", monkeypatch, record="2026-11-22")}
+    folder = nodes["recorder"].parameters[-1]["folder"]
+    assert (folder.arguments, folder.value_type) == (("2026-11-22",), str)
+    assert float(nodes["recorder"].sigterm_timeout) >= 60
+    assert not hasattr(nodes["controller"], "sigterm_timeout")
 
 
 def test_rviz_is_opened_with_the_robot_s_topics(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,8 +57,20 @@ def test_readings_that_do_not_change_although_it_drives() -> None:
         watch.odometry(now, Pose2(0.4, 0.0, 0.0), now)
         watch.commanded(Velocity(0.4), 0.05)
         said = said or watch.fault(now, now)
-        assert bool(said) == (k >= 2)
+        assert bool(said) == (k >= 3)
     assert "does not change" in said
+
+
+def test_a_reading_that_was_lost_is_none_that_does_not_change() -> None:
+    """10 Hz of which every third one is lost, while the robot turns as fast as it can."""
+    watch, yaw = Watch(ROBOT), 0.0
+    for k in range(60):
+        now = (1000 + 100 * k) * MS
+        yaw += 0.15
+        if k % 3:
+            watch.odometry(now, Pose2(0.0, 0.0, yaw), now)
+        watch.commanded(Velocity(0.0, 1.5), 0.1)
+        assert "does not change" not in watch.fault(now, now)
 
 
 def test_a_robot_that_stands_may_have_odometry_that_stands() -> None:
