@@ -90,10 +90,12 @@ class Witness:
         """Until the navigator has heard it: one that has just begun may not be connected yet."""
         message = PoseStamped(pose=pose_of(place))
         message.header.frame_id = "odom"
+        told = f"x {place.x:.2f} m, y {place.y:.2f} m"
         for _ in range(10):
+            self.navigator = {}  # one of before may have been asked for the same
             self._goal.publish(message)
             with suppress(AssertionError):
-                until(lambda: self.navigator.get("goal"), 2.0, "the navigator has a goal")
+                until(lambda: told in self.navigator.get("words", ""), 2.0, "the navigator has this goal")
                 return
         raise AssertionError("the navigator has heard of no goal")
 
