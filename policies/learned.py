@@ -101,6 +101,11 @@ class LearnedPolicy:
     def _decided(self, memory: Memory, goal: GoalTokens) -> Readouts:
         return self.model.decide(memory, GoalTokens(goal.tokens[None], goal.seen[None]))
 
+    @property
+    def remembered(self) -> int:
+        """Past frames whose tokens are kept."""
+        return len(self._past)
+
     def _encoded(self, rgb: np.ndarray) -> Frames:
         pixels = torch.from_numpy(normalise(self._see(rgb)[None])).to(self._device)
         return self.model.encoder(pixels)  # type: ignore[no-any-return]

@@ -85,6 +85,7 @@ class Navigator(NavigationNode[NavigatorParameters]):
         self._fresh = threading.Condition()  # of the newest picture
         self._newest: tuple[Image | CompressedImage, int] | None = None
         self._progress, self._told, self._told_at = Progress("waiting"), "", 0.0
+        self._latency = 0.0  # ms
         self._milliseconds, self._asked, self._drawn = 0.0, 0, 0.0
         self._errand = Errand("arrived")  # none is open
         self._begun = math.inf  # when the plan that is being made was
@@ -294,6 +295,7 @@ class Navigator(NavigationNode[NavigatorParameters]):
             self.get_logger().error(f"planning failed: {type(error).__name__}: {error}", throttle_duration_sec=5.0)
             progress, rgb = Progress("stopped", f"planning failed: {error}"), None
         self._path.publish(path_of(progress.plan, stamp, self.parameters.base_frame))
+        self._latency = (self.now_ns() - stamp) / 1e6
         self._plans.tick()
         self._progress = progress
         if progress.state == "arrived":
@@ -349,6 +351,8 @@ class Navigator(NavigationNode[NavigatorParameters]):
         level = DiagnosticStatus.WARN if progress.state == "stopped" else DiagnosticStatus.OK
         return level, progress.reason or progress.state, {
             "pictures per second": self._frames.per_second(), "plans per second": self._plans.per_second(),
-            "last plan (ms)": round(self._milliseconds, 1), "model": self.parameters.model,
+            "last plan (ms)": round(self._milliseconds, 1),
+            "from the picture to the plan (ms)": round(self._latency, 1),
+            "frames remembered": getattr(self._pilot.policy, "remembered", 0), "model": self.parameters.model,
             "engine": f"{self.parameters.engine} on {self.parameters.device}",
         }
