@@ -44,6 +44,8 @@ def run(names: Sequence[str], ros_arguments: Sequence[str] = ()) -> int:
             ended.set()  # nobody would end us any more
     for node in running:
         node.end()
+    for number in (signal.SIGINT, signal.SIGTERM):  # a terminal and `ros2 launch` both send one: Python is ending
+        signal.signal(number, signal.SIG_IGN)
     rclpy.try_shutdown()
     return max(node.code for node in running)
 
