@@ -56,7 +56,7 @@ class Watch:
         if pose != before[2]:
             self._told = 0.0
         elif self._told > self._settings.frozen_after:
-            self._lied = now_ns, "odometry does not change although the robot is told to drive"
+            self._lied, self._told = (now_ns, "odometry does not change although the robot is told to drive"), 0.0
             return False
         leap = jump(before[2], pose, (stamp_ns - before[1]) / NANOSECONDS, self._robot)
         if leap:

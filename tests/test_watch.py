@@ -61,6 +61,20 @@ def test_readings_that_do_not_change_although_it_drives() -> None:
     assert "does not change" in said
 
 
+def test_a_robot_that_did_not_move_is_tried_again() -> None:
+    """It stands while its odometry is doubted; readings that stay what they were then are no news."""
+    watch = Watch(ROBOT)
+    said = []
+    for k in range(40):  # 20 Hz
+        now = (1000 + 50 * k) * MS
+        watch.odometry(now, Pose2(0.4, 0.0, 0.0), now)
+        said.append(bool(watch.fault(now, now)))
+        watch.commanded(Velocity() if said[-1] else Velocity(0.4), 0.05)
+    stands = [k for k in range(40) if said[k]]
+    assert stands and any(not said[k] for k in range(stands[0], 40)), "it is not doubted for ever"
+    assert sum(said) < 36 and said[stands[0] : stands[0] + 10] == [True] * 10
+
+
 def test_a_reading_that_was_lost_is_none_that_does_not_change() -> None:
     """10 Hz of which every third one is lost, while the robot turns as fast as it can."""
     watch, yaw = Watch(ROBOT), 0.0
