@@ -130,6 +130,7 @@ def _add_eval(verbs: Any) -> None:
   nav-foundation eval --task image-goal --variant covisible --scenes city --robot jackal --seed 7
   nav-foundation eval --scenes my_flat.glb --robot my_robot.yaml --episodes 50
   nav-foundation eval --task instruction --episodes-file val_unseen.json.gz --scenes-dir scene_datasets --language en
+  nav-foundation eval --preset habitat/pointnav-gibson --episodes-file val.json.gz --scenes-dir scene_datasets
   nav-foundation eval --config evaluation.yaml --policy random    (options win over the file)
 
 With --json (or --report) each episode is kept in a .jsonl file as it ends. A run that was stopped goes on when the same
@@ -139,6 +140,8 @@ command is given again.""")
     parser.add_argument("--mask-goal", action="store_true", default=None, help="drive without the goal, and be told "
                         "only when it is there: what the goal is worth")
     _add_episode_options(parser)
+    parser.add_argument("--preset", metavar="NAME", help="drive the episodes file as a public benchmark does, such as "
+                        "habitat/pointnav-gibson")
     parser.add_argument("--noise", choices=("on", "off"), metavar="on|off",
                         help="camera, actuation and odometry noise (default off)")
     parser.add_argument("--people", type=_whole, metavar="N", help="people walking about (default 0)")

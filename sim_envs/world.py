@@ -97,8 +97,11 @@ class World:
         aim = compose(self.pose.planar, motion)
         self.move_to(Pose(aim.x, aim.y, self.pose.z, aim.yaw), 1.0 / self.robot.control_rate)
 
-    def move_to(self, aim: Pose, seconds: float) -> None:
-        """Try to reach `aim` within one tick of `seconds`, and let the rest of the world go on meanwhile."""
+    def move_to(self, aim: Pose, seconds: float, touched: bool = False) -> None:
+        """Try to reach `aim` within one tick of `seconds`, and let the rest of the world go on meanwhile.
+
+        `touched` says that `aim` was cut short where something is in the way.
+        """
         before = self.pose
         step = self.simulator.try_step(before, aim)
         self.pose = step.pose
@@ -106,8 +109,9 @@ class World:
         if step.contact and wanted > 0:
             moved = math.hypot(step.pose.x - before.x, step.pose.y - before.y)
             self._base.blocked(min(moved / wanted, 1.0))
-        self.contacts += int(step.contact and not self._touching)
-        self._touching = step.contact
+        contact = step.contact or touched
+        self.contacts += int(contact and not self._touching)
+        self._touching = contact
         self._odometry.advance(before.planar, self.pose.planar)
         self._move_people(seconds)
         self.time += seconds
