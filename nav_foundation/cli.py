@@ -85,6 +85,7 @@ def _parser() -> _Parser:
     from policies.prediction.commands import add_predict
     from ros_nodes.commands import add_node, add_robot
     from sim_envs.collection.commands import add_collect, collector
+    from sim_envs.habitat_commands import add_habitat
 
     parser = _Parser(
         prog="nav-foundation",
@@ -106,6 +107,7 @@ def _parser() -> _Parser:
     add_predict(verbs, _verb)
     add_import_checkpoint(verbs, _verb)
     add_robot(verbs, _verb)
+    add_habitat(verbs, _verb)
     add_node(verbs, _verb)
     return parser
 
