@@ -200,7 +200,7 @@ def _habitat_sim(python: Path, timeout: float) -> Step:
 def _simulator(python: Path, gpu: int | None, timeout: float) -> tuple[Step, int]:
     """The step, and the GPU that works."""
     tried = [gpu] if gpu is not None else [0, -1] if glob.glob("/dev/nvidia[0-9]*") else [-1]
-    failures = []
+    failures: list[str] = []
     for number in tried:
         reply = ask(python, "simulator", str(number), timeout=timeout)
         if reply.answer is not None:

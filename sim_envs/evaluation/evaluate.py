@@ -165,6 +165,8 @@ def fingerprint(episode: Episode) -> str:
         episode.task, str(episode.scene), dataclasses.astuple(episode.start), episode.goals.tolist(), episode.goal_yaw,
         episode.category, episode.instruction, episode.success_radius, episode.seed,
     ]
+    if episode.goal_view is not None:
+        asked.append(dataclasses.astuple(episode.goal_view))
     return hashlib.blake2b(json.dumps(asked).encode(), digest_size=8).hexdigest()
 
 

@@ -140,7 +140,8 @@ def record_episode(runner: EpisodeRunner, index: int) -> Recording:
     goal_picture = None
     if isinstance(goal, ImageGoal):
         (x, y, z), yaw = trace.episode.goals[0].tolist(), trace.episode.goal_yaw
-        goal_picture = _jpeg(goal.rgb if yaw is None else recorder.picture(Pose(x, y, z, yaw)))
+        foreign = trace.episode.goal_view is not None  # its camera is not the robot's
+        goal_picture = _jpeg(goal.rgb if yaw is None or foreign else recorder.picture(Pose(x, y, z, yaw)))
     plan = world.coverage.top_down
     return Recording(
         runner.source.settings.policy, index, runner.source.robot, trace, judge(trace), recorder.views(),
