@@ -195,6 +195,16 @@ def test_eval_drives_a_public_file_by_the_benchmarks_rules(
     assert data["settings"]["preset"] == "habitat/pointnav-gibson"
 
 
+def test_the_page_of_habitat_tells_the_numbers_of_every_preset() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "habitat.md").read_text()
+    for name, p in PRESETS.items():
+        assert (
+            f"| `{name}` | {p.success_radius:g} m | {p.max_steps} | {p.forward:g} m, {p.turn:g}° | "
+            f"{p.width} x {p.height}, {p.hfov:g}° | {p.sensor_height:g} m | "
+            f"{p.agent_radius:g} m, {p.agent_height:g} m | {'yes' if p.sliding else 'no'} |\n"
+        ) in page
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
