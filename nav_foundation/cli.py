@@ -85,6 +85,7 @@ def _parser() -> _Parser:
     from policies.prediction.commands import add_predict
     from ros_nodes.commands import add_node, add_robot
     from sim_envs.collection.commands import add_collect, collector
+    from sim_envs.habitat_commands import add_habitat
 
     parser = _Parser(
         prog="nav-foundation",
@@ -106,6 +107,7 @@ def _parser() -> _Parser:
     add_predict(verbs, _verb)
     add_import_checkpoint(verbs, _verb)
     add_robot(verbs, _verb)
+    add_habitat(verbs, _verb)
     add_node(verbs, _verb)
     return parser
 
@@ -130,6 +132,7 @@ def _add_eval(verbs: Any) -> None:
   nav-foundation eval --task image-goal --variant covisible --scenes city --robot jackal --seed 7
   nav-foundation eval --scenes my_flat.glb --robot my_robot.yaml --episodes 50
   nav-foundation eval --task instruction --episodes-file val_unseen.json.gz --scenes-dir scene_datasets --language en
+  nav-foundation eval --preset habitat/pointnav-gibson --episodes-file val.json.gz --scenes-dir scene_datasets
   nav-foundation eval --config evaluation.yaml --policy random    (options win over the file)
 
 With --json (or --report) each episode is kept in a .jsonl file as it ends. A run that was stopped goes on when the same
@@ -139,6 +142,8 @@ command is given again.""")
     parser.add_argument("--mask-goal", action="store_true", default=None, help="drive without the goal, and be told "
                         "only when it is there: what the goal is worth")
     _add_episode_options(parser)
+    parser.add_argument("--preset", metavar="NAME", help="drive the episodes file as a public benchmark does, such as "
+                        "habitat/pointnav-gibson")
     parser.add_argument("--noise", choices=("on", "off"), metavar="on|off",
                         help="camera, actuation and odometry noise (default off)")
     parser.add_argument("--people", type=_whole, metavar="N", help="people walking about (default 0)")

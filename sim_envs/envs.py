@@ -5,7 +5,6 @@ A step lasts one camera period. Actions are velocities, or Habitat's discrete mo
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -17,19 +16,19 @@ from nav_foundation.config import closest
 from nav_foundation.geometry import to_frame
 from nav_foundation.robot import RobotSpec, load_robot
 from nav_foundation.types import ImageGoal, InstructionGoal, ObjectGoal, Observation, PointGoal, Velocity
+from policies.moves import Move, MoveSizes
+from sim_envs.discrete import make_move
 from sim_envs.metrics import judge
 from sim_envs.rollout import trace_of
 from sim_envs.scenes.splits import SPLITS, scene_refs
-from sim_envs.simulator import Pose, SceneRef, Simulator
+from sim_envs.simulator import SceneRef, Simulator
 from sim_envs.tasks.episode import TASKS, Episode, EpisodeError, TaskName
 from sim_envs.tasks.generate import checked_variant, generate_episode
 from sim_envs.world import World, WorldSettings
 
 SUCCESS_REWARD = 2.5
 STEP_COST = 0.01
-STOP, FORWARD, LEFT, RIGHT = range(4)  # Habitat's discrete actions
-FORWARD_STEP = 0.25  # m
-TURN_STEP = math.radians(10)
+MOVES: tuple[Move, ...] = ("stop", "forward", "left", "right")  # Habitat's discrete actions by number
 SCENES_TRIED = 10  # before a reset gives up
 _TEXT = spaces.Text(min_length=0, max_length=2000, charset=frozenset(map(chr, range(32, 127))))
 
@@ -139,18 +138,9 @@ class NavigationEnv(gym.Env[dict[str, Any], Any]):
                 self.world.tick(velocity)
 
     def _step_discrete(self, action: Any) -> None:
-        """Habitat's moves: they happen at once, without dynamics, and take the time a cruise would."""
         if _numbers(action).shape != () or action not in range(4):
             raise ValueError(f"action {action!r} is not valid: give 0 stop, 1 forward, 2 left or 3 right")
-        pose, world = self.world.pose, self.world
-        if action == STOP:
-            world.stop()
-        elif action == FORWARD:
-            x, y = pose.x + FORWARD_STEP * math.cos(pose.yaw), pose.y + FORWARD_STEP * math.sin(pose.yaw)
-            world.move_to(Pose(x, y, pose.z, pose.yaw), FORWARD_STEP / self.robot.cruise_speed)
-        else:
-            turn = TURN_STEP if action == LEFT else -TURN_STEP
-            world.move_to(Pose(pose.x, pose.y, pose.z, pose.yaw + turn), TURN_STEP / self.robot.max_angular_speed)
+        make_move(self.world, MOVES[int(action)], MoveSizes())
 
     def _asked_for(self, options: dict[str, Any]) -> Episode | None:
         unknown = next((key for key in options if key != "episode"), None)

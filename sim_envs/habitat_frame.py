@@ -30,9 +30,20 @@ def yaw_from_habitat(rotation: Sequence[float]) -> float:
     values = np.asarray(rotation, dtype=np.float64)
     if values.shape != (4,) or not np.isfinite(values).all() or not values.any():
         raise ValueError(f"rotation {list(rotation)} is no quaternion: give four finite numbers x, y, z, w, not all 0")
-    x, y, z, w = values / np.linalg.norm(values)
-    # The image of Habitat's forward (0, 0, -1) is (-2(xz + wy), .., -(1 - 2(x^2 + y^2))).
-    return math.atan2(2.0 * (x * z + w * y), 1.0 - 2.0 * (x * x + y * y))
+    forward, left, _ = _looks_along(values / np.linalg.norm(values))
+    return math.atan2(left, forward)
+
+
+def pitch_from_habitat(rotation: Sequence[float]) -> float:
+    """Radians that a camera of this quaternion (x, y, z, w) looks down."""
+    values = np.asarray(rotation, dtype=np.float64)
+    return -math.asin(max(-1.0, min(1.0, _looks_along(values / np.linalg.norm(values))[2])))
+
+
+def _looks_along(quaternion: np.ndarray) -> tuple[float, float, float]:
+    """The image of Habitat's forward (0, 0, -1) by a unit quaternion, in the world frame."""
+    x, y, z, w = quaternion.tolist()
+    return 1.0 - 2.0 * (x * x + y * y), 2.0 * (x * z + w * y), 2.0 * (w * x - y * z)
 
 
 def yaw_to_habitat(yaw: float) -> tuple[float, float, float, float]:

@@ -36,6 +36,7 @@ class Score:
     ndtw: float | None  # 0..1, how closely an instruction's way was followed
     coverage: float | None  # 0..1 of the free area seen
     time: float  # s
+    oracle_success: float | None = None  # 0 or 1: was ever within the goal's radius, stopped or not
 
 
 METRICS = tuple(Score.__dataclass_fields__)
@@ -66,6 +67,7 @@ def judge(trace: Trace) -> Score:
         ndtw=_instruction_ndtw(trace.episode, trace.poses[:, :3]),
         coverage=float(trace.coverage) if exploring else None,
         time=float(trace.times[-1] - trace.times[0]),
+        oracle_success=None if trace.closest is None else float(trace.closest <= trace.episode.success_radius),
     )
 
 
@@ -203,7 +205,7 @@ def summarise(scores: Sequence[Mapping[str, Any]], seed: int = 0) -> dict[str, E
         values = values[np.isfinite(values)]
         if len(values) == 0:
             summary[name] = None
-        elif name == "success":
+        elif name in ("success", "oracle_success"):
             summary[name] = success_interval(values)
         elif name == "spl":
             summary[name] = spl_interval(values, np.random.default_rng(seed))

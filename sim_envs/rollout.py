@@ -13,6 +13,8 @@ from sim_envs.simulator import Pose
 from sim_envs.tasks.episode import Episode
 from sim_envs.world import World
 
+OnFrame = Callable[[Observation, Plan, Pose], None]  # what was seen, what was planned, and the true pose
+
 
 @dataclass(frozen=True)
 class Trace:
@@ -28,6 +30,7 @@ class Trace:
     coverage: float  # 0..1, share of the reachable floor that was seen
     shortest: float  # m, shortest drive from the start; for explore the expert's
     distance_at_start: float  # m, counted as `distance_to_goal` is
+    closest: float | None = None  # m, the least distance to the goal of all moments, where it was kept
 
 
 def trace_of(world: World) -> Trace:
@@ -41,7 +44,7 @@ def trace_of(world: World) -> Trace:
 
 def run_episode(
     world: World, agent: Agent, episode: Episode,
-    on_frame: Callable[[Observation, Plan, Pose], None] | None = None,
+    on_frame: OnFrame | None = None,
 ) -> Trace:
     """One episode from reset to its end. `on_frame` sees every observation, its plan and the true pose."""
     observation = world.reset(episode)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nav_foundation.geometry import between, compose, resample_path, wrap_angle
-from nav_foundation.robot import RobotSpec
+from nav_foundation.robot import CameraSpec, RobotSpec
 from nav_foundation.types import (
     NANOSECONDS,
     Explore,
@@ -97,8 +97,11 @@ class World:
         aim = compose(self.pose.planar, motion)
         self.move_to(Pose(aim.x, aim.y, self.pose.z, aim.yaw), 1.0 / self.robot.control_rate)
 
-    def move_to(self, aim: Pose, seconds: float) -> None:
-        """Try to reach `aim` within one tick of `seconds`, and let the rest of the world go on meanwhile."""
+    def move_to(self, aim: Pose, seconds: float, touched: bool = False) -> None:
+        """Try to reach `aim` within one tick of `seconds`, and let the rest of the world go on meanwhile.
+
+        `touched` says that `aim` was cut short where something is in the way.
+        """
         before = self.pose
         step = self.simulator.try_step(before, aim)
         self.pose = step.pose
@@ -106,8 +109,9 @@ class World:
         if step.contact and wanted > 0:
             moved = math.hypot(step.pose.x - before.x, step.pose.y - before.y)
             self._base.blocked(min(moved / wanted, 1.0))
-        self.contacts += int(step.contact and not self._touching)
-        self._touching = step.contact
+        contact = step.contact or touched
+        self.contacts += int(contact and not self._touching)
+        self._touching = contact
         self._odometry.advance(before.planar, self.pose.planar)
         self._move_people(seconds)
         self.time += seconds
@@ -242,8 +246,8 @@ class World:
             local = between(self.pose.planar, Pose2(x, y, 0.0))
             return PointGoal(local.x, local.y, radius)
         if episode.task in ("image-goal", "tour"):
-            assert episode.goal_yaw is not None
-            frames = self.simulator.render([Pose.at(episode.goals[0], episode.goal_yaw)], [self.robot.camera])
+            pose, camera = goal_camera(episode, self.robot.camera)
+            frames = self.simulator.render([pose], [camera])
             assert frames.rgb is not None
             return ImageGoal(frames.rgb[0], radius)
         if episode.task == "object-goal":
@@ -269,6 +273,19 @@ class World:
         if self.settings.people:
             self.movers = self._crowd.advance(seconds, self.pose, self.robot.footprint.radius)
             self.simulator.set_movers(self.movers)
+
+
+def goal_camera(episode: Episode, camera: CameraSpec) -> tuple[Pose, CameraSpec]:
+    """Where the goal's picture is taken, and by which camera: the robot's own, or the episode's."""
+    view = episode.goal_view
+    if view is None:
+        assert episode.goal_yaw is not None
+        return Pose.at(episode.goals[0], episode.goal_yaw), camera
+    x, y, z = view.position
+    floor = float(min(episode.goals[:, 2], key=lambda level: abs(z - 1.0 - level)))  # of the goal's storey
+    mount = max(z - floor, 0.01)
+    spec = CameraSpec(view.width, view.height, mount, view.pitch, hfov_deg=view.hfov_deg)
+    return Pose(x, y, z - mount, view.yaw), spec
 
 
 def tour_poses(path: np.ndarray) -> list[Pose]:

@@ -195,11 +195,12 @@ def test_image_nav_headings_are_the_same_in_every_process(tmp_path, scenes):
         "import sys; from sim_envs.tasks.habitat_files import load_episodes;"
         "print([e.goal_yaw for e in load_episodes(sys.argv[1], 'image-goal', sys.argv[2])])"
     )
-    other = subprocess.run(
-        [sys.executable, "-c", code, str(file), str(scenes)], capture_output=True, text=True, check=True,
-        cwd=Path(__file__).parents[1], env={"PYTHONHASHSEED": "12345"},
-    )
-    assert json.loads(other.stdout) == here
+    for salt in ("1", "12345"):
+        other = subprocess.run(
+            [sys.executable, "-c", code, str(file), str(scenes)], capture_output=True, text=True, check=True,
+            cwd=Path(__file__).parents[1], env={"PYTHONHASHSEED": salt},
+        )
+        assert json.loads(other.stdout) == here
     assert min(here) < -1.5 and max(here) > 1.5  # every direction occurs
     assert {e.task for e in load_episodes(file, "image-goal", scenes)} == {"image-goal"}
 
@@ -235,7 +236,7 @@ def test_object_nav_with_goals_in_the_episode(tmp_path, scenes):
 
 
 def test_instance_image_nav(tmp_path, scenes):
-    image = {"position": [2.0, 1.3, -1.5], "rotation": LEFT, "hfov": 90, "image_dimensions": [512, 512]}
+    image = {"position": [2.0, 1.3, -1.5], "rotation": LEFT, "hfov": 90, "image_dimensions": [512, 640]}
     goal = {"object_id": 5, "object_category": "plant", "position": [3, 0, -2], "view_points": [view(2)],
             "image_goals": [image | {"position": [0, 0, 0]}, image]}
     record = public_record(
@@ -245,7 +246,14 @@ def test_instance_image_nav(tmp_path, scenes):
     file = write(tmp_path / "v.json.gz", {"episodes": [record], "goals": {"TEE_5": goal}})
     [episode] = load_episodes(file, scenes_dir=scenes)
     assert episode.task == "image-goal" and episode.goal_yaw == pytest.approx(math.pi / 2)
-    assert episode.goals.tolist() == [[1.5, -2.0, 0.0]]  # under the camera, on the floor
+    assert episode.goals.tolist() == [[1.0, -2.0, 0.0]]  # where the object is seen from ...
+    assert episode.success_radius == 0.1  # ... is where success is measured, as Habitat does
+    view_of = episode.goal_view
+    assert view_of is not None and view_of.position == (1.5, -2.0, 1.3)
+    assert (view_of.yaw, view_of.pitch) == pytest.approx((math.pi / 2, 0.0))
+    assert (view_of.hfov_deg, view_of.width, view_of.height) == (90.0, 640, 512)
+    save_episodes(tmp_path / "own.json.gz", [episode])
+    assert same(load_episodes(tmp_path / "own.json.gz")[0], episode)
 
 
 def test_r2r(tmp_path, scenes):
@@ -342,3 +350,47 @@ def test_a_file_of_another_task_is_refused(tmp_path, scenes):
     file = write(tmp_path / "v.json.gz", {"episodes": [public_record()]})
     with pytest.raises(EpisodeError, match="point-goal, and object-goal was asked for"):
         load_episodes(file, "object-goal", scenes)
+
+
+# --- where scenes lie -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scene", "layout"),
+    [
+        ("hm3d/val/00801-X/X.basis.glb", "hm3d/{train,val}/00800-TEEsavR23oF/TEEsavR23oF.basis.glb"),
+        ("data/scene_datasets/mp3d/X/X.glb", "mp3d/17DRP5sb8fy/17DRP5sb8fy.glb"),
+        ("gibson/X.glb", "gibson/Adrian.glb"), ("replica/room_9/habitat/mesh_semantic.ply", "replica/apartment_0/"),
+        ("ours/X.glb", "holds ours/X.glb"),
+    ],
+)
+def test_a_missing_scene_tells_its_data_sets_layout(tmp_path, scenes, scene, layout):
+    file = write(tmp_path / "v.json.gz", {"episodes": [public_record(scene_id=scene)]})
+    with pytest.raises(EpisodeError, match="needs the scene file") as caught:
+        load_episodes(file, scenes_dir=scenes)
+    told = str(caught.value)
+    assert layout in told and str(scenes) in told and "v.json.gz" in told and "\n" not in told
+
+
+def test_a_scenes_folder_one_level_off_is_named(tmp_path, scenes):
+    file = write(tmp_path / "v.json.gz", {"episodes": [public_record()]})
+    with pytest.raises(EpisodeError, match=f"give {scenes} as scenes folder, the folder above"):
+        load_episodes(file, scenes_dir=scenes / "gibson")
+    scenes.rename(tmp_path / "scene_datasets")
+    with pytest.raises(EpisodeError, match=f"give {tmp_path / 'scene_datasets'} as scenes folder, the one within"):
+        load_episodes(file, scenes_dir=tmp_path)
+
+
+def test_a_camera_that_looks_down_keeps_its_angles(tmp_path, scenes):
+    """The quaternion of a turn by 40 degrees to the left, then 25 degrees down, multiplied out by hand."""
+    s, c = math.sin(math.radians(20)), math.cos(math.radians(20))
+    u, v = math.sin(math.radians(-12.5)), math.cos(math.radians(-12.5))
+    image = {"position": [0, 1.2, 0], "rotation": [c * u, s * v, -s * u, c * v], "hfov": 60.5,
+             "image_dimensions": [480, 640]}
+    goal = {"object_id": 5, "position": [3, 0, -2], "view_points": [view(2)], "image_goals": [image]}
+    record = public_record(goals=[], goal_object_id="5", goal_image_id=0, object_category="plant")
+    file = write(tmp_path / "v.json.gz", {"episodes": [record], "goals": {"Adrian_5": goal}})
+    [episode] = load_episodes(file, scenes_dir=scenes)
+    assert episode.goal_view is not None and episode.goal_view.hfov_deg == 60.5
+    assert math.degrees(episode.goal_view.yaw) == pytest.approx(40.0)
+    assert math.degrees(episode.goal_view.pitch) == pytest.approx(25.0)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from nav_foundation.geometry import compose
 from nav_foundation.robot import load_robot
-from nav_foundation.types import PointGoal, Pose2, Velocity
+from nav_foundation.types import ImageGoal, PointGoal, Pose2, Velocity
 from policies.agent import Agent
 from policies.baselines import BearingPolicy, RandomWalkPolicy
 from sim_envs.metrics import judge
 from sim_envs.oracle import OraclePolicy
 from sim_envs.rollout import Trace, run_episode
 from sim_envs.simulator import Instance, Pose, SceneRef
-from sim_envs.tasks.episode import Episode, EpisodeError
-from sim_envs.world import World, WorldSettings, distance_to_outline
+from sim_envs.tasks.episode import Episode, EpisodeError, GoalView
+from sim_envs.world import World, WorldSettings, distance_to_outline, goal_camera
 from tests.open_field import OpenField
 
 ROBOT = load_robot("turtlebot")
@@ -35,6 +36,19 @@ def test_the_goal_is_given_in_the_frame_of_the_start() -> None:
     assert isinstance(world.goal, PointGoal)
     assert (world.goal.x, world.goal.y, world.goal.radius) == pytest.approx((3.0, 0.0, 0.5), abs=1e-9)
     assert world.odometry == Pose2(0.0, 0.0, 0.0)
+
+
+def test_a_goals_own_camera_takes_its_picture_from_where_it_was() -> None:
+    """Right above the floor of the storey that it stands on, of two."""
+    view = GoalView((3.0, 4.0, 4.2), 1.0, 0.3, 60.0, 320, 200)
+    goals = np.array([[2.5, 4.0, 0.0], [2.6, 4.0, 3.0]])
+    episode = replace(point_episode(), task="image-goal", goals=goals, goal_yaw=1.0, goal_view=view)
+    pose, camera = goal_camera(episode, ROBOT.camera)
+    assert (pose.x, pose.y, pose.yaw) == (3.0, 4.0, 1.0) and pose.z + camera.mount_height == pytest.approx(4.2)
+    assert pose.z == pytest.approx(3.0) and (camera.pitch, camera.hfov_deg, camera.mount_forward) == (0.3, 60.0, 0.0)
+    world = World(OpenField(), ROBOT)
+    world.reset(replace(episode, goals=goals[:1]))
+    assert isinstance(world.goal, ImageGoal) and world.goal.rgb.shape == (200, 320, 3)
 
 
 def test_a_goal_within_an_obstacle_is_told_where_it_can_be_reached() -> None:

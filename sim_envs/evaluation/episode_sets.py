@@ -10,7 +10,6 @@ import numpy as np
 from tqdm import tqdm
 
 from nav_foundation.files import make_folder
-from nav_foundation.robot import load_robot
 from sim_envs.evaluation.evaluate import EpisodeRunner, EpisodeSource, counted, groups_by_scene
 from sim_envs.evaluation.settings import EvaluationSettings
 from sim_envs.evaluation.tables import table
@@ -35,7 +34,7 @@ class EpisodeMaker(EpisodeRunner):
 def make_episodes(settings: EvaluationSettings, out: Path, workers: int) -> str:
     """Write the episodes that an evaluation of these settings would run; returns what was made, in words."""
     make_folder(out.parent)
-    source = EpisodeSource.of(settings, load_robot(settings.robot))
+    source = EpisodeSource.of(settings, settings.load_robot())
     groups = list(groups_by_scene(source.scenes(), list(range(source.count)), workers))
     made: dict[int, Episode | str] = {}
     with tqdm(total=source.count, unit="episode", disable=None, dynamic_ncols=True) as bar:

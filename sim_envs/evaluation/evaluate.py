@@ -19,18 +19,20 @@ import nav_foundation
 from nav_foundation.commit import commit
 from nav_foundation.config import to_mapping
 from nav_foundation.files import plain
-from nav_foundation.robot import RobotSpec, load_robot
+from nav_foundation.robot import RobotSpec
 from policies.agent import Agent
 from policies.baselines import BearingPolicy, RandomWalkPolicy
 from policies.load import load_policy
 from policies.masked import GoalMasked
+from policies.moves import DiscreteAgent
 from policies.policy import Policy
+from sim_envs.discrete import run_discrete
 from sim_envs.embedded import EmbeddedSimulator
 from sim_envs.evaluation.results import Existing, Journal, Record
 from sim_envs.evaluation.settings import POLICIES, EvaluationSettings, check_policy, parse_scene
 from sim_envs.metrics import Estimate, judge, summarise
 from sim_envs.oracle import OraclePolicy
-from sim_envs.rollout import Trace, run_episode
+from sim_envs.rollout import OnFrame, Trace, run_episode
 from sim_envs.scenes.splits import scene_refs
 from sim_envs.simulator import SceneError, SceneRef, Simulator
 from sim_envs.tasks.episode import Episode, EpisodeError
@@ -69,8 +71,10 @@ class EpisodeSource:
         from sim_envs.tasks.habitat_files import load_episodes
 
         loaded = tuple(load_episodes(
-            settings.episodes_file, settings.task, settings.scenes_dir, settings.episodes, settings.language
+            settings.episodes_file, settings.asked_task, settings.scenes_dir, settings.episodes, settings.language
         ))
+        if settings.benchmark is not None:
+            loaded = tuple(map(settings.benchmark.episode, loaded))
         if not loaded:
             raise EpisodeError(f"{settings.episodes_file} holds no episode: give another file")
         for task in {episode.task for episode in loaded}:
@@ -105,19 +109,28 @@ class EpisodeRunner:
     def __init__(self, source: EpisodeSource, simulator: Simulator | None = None) -> None:
         self.source, self.scenes = source, source.scenes()
         settings = source.settings
-        world_settings = WorldSettings(noise=settings.noise, people=settings.people)
+        # A benchmark counts moves, not seconds.
+        extra = WorldSettings.time_extra if settings.preset is None else math.inf
+        world_settings = WorldSettings(noise=settings.noise, people=settings.people, time_extra=extra)
         self.world = World(simulator or EmbeddedSimulator(), source.robot, world_settings)
         policy = build_policy(settings.policy, self.world)
         if settings.mask_goal:
             policy = GoalMasked(build_policy(settings.policy, self.world), policy)
         self.agent = Agent(policy, source.robot)
 
+    def drive(self, episode: Episode, on_frame: OnFrame | None = None) -> Trace:
+        preset = self.source.settings.benchmark
+        if preset is None:
+            return run_episode(self.world, self.agent, episode, on_frame)
+        agent = DiscreteAgent(self.agent.policy, self.source.robot, preset.sizes)
+        return run_discrete(self.world, agent, episode, preset.sizes, preset.max_steps, preset.sliding, on_frame)
+
     def episode(self, index: int) -> Episode:
         return self.source.episode(index, self.scenes[index], self.world.simulator)
 
     def __call__(self, index: int) -> Any:
         """The record of an episode."""
-        return self.attempt(index, lambda: record_of(index, run_episode(self.world, self.agent, self.episode(index))))
+        return self.attempt(index, lambda: record_of(index, self.drive(self.episode(index))))
 
     def attempt(self, index: int, action: Callable[[], Any]) -> Any:
         """What `action` returns, or a record with the `error` that makes this episode unusable."""
@@ -152,6 +165,8 @@ def fingerprint(episode: Episode) -> str:
         episode.task, str(episode.scene), dataclasses.astuple(episode.start), episode.goals.tolist(), episode.goal_yaw,
         episode.category, episode.instruction, episode.success_radius, episode.seed,
     ]
+    if episode.goal_view is not None:
+        asked.append(dataclasses.astuple(episode.goal_view))
     return hashlib.blake2b(json.dumps(asked).encode(), digest_size=8).hexdigest()
 
 
@@ -165,7 +180,7 @@ class Evaluation:
     @property
     def tasks(self) -> str:
         found = sorted({record["task"] for record in self.records})
-        return " + ".join(found) or self.settings.task or "point-goal"
+        return " + ".join(found) or self.settings.asked_task or "point-goal"
 
     @property
     def where(self) -> str:
@@ -177,7 +192,7 @@ class Evaluation:
     def title(self) -> str:
         s = self.settings
         split = f"{s.split} split, " if s.scenes in ("houses", "city") else ""
-        words = [s.policy, self.tasks + (f" ({s.variant})" if s.variant else ""), s.robot, self.where]
+        words = [s.policy, s.preset or self.tasks + (f" ({s.variant})" if s.variant else ""), s.robot, self.where]
         return ", ".join(words) + ("" if s.episodes_file else f", {split}seed {s.seed}")
 
     @property
@@ -217,7 +232,7 @@ def evaluate(
     """Run every episode; with a `journal`, those that it holds already are not run again."""
     if workers < 1:
         raise ValueError(f"workers is {workers}: give 1 or more")
-    robot = load_robot(settings.robot)
+    robot = settings.load_robot()
     source = EpisodeSource.of(settings, robot)
     if journal is None:
         records: dict[int, Record] = {}
@@ -242,7 +257,7 @@ def _run(
     begin, steps = time.perf_counter(), 0
     bar = tqdm(
         total=source.count, initial=source.count - len(missing), unit="episode", disable=None if progress else True,
-        dynamic_ncols=True, desc=f"{source.settings.policy}, {source.settings.task or 'point-goal'}",
+        dynamic_ncols=True, desc=f"{source.settings.policy}, {source.settings.asked_task or 'point-goal'}",
     )
     groups = list(groups_by_scene(source.scenes(), missing, workers))
     with bar:

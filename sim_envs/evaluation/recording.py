@@ -17,7 +17,7 @@ from nav_foundation.robot import CameraSpec, RobotSpec
 from nav_foundation.types import ImageGoal, Observation, Plan
 from sim_envs.evaluation.evaluate import EpisodeRunner, EpisodeSource
 from sim_envs.metrics import Score, judge
-from sim_envs.rollout import Trace, run_episode
+from sim_envs.rollout import Trace
 from sim_envs.simulator import Mover, Pose, SceneInfo, TopDown
 from sim_envs.tasks.episode import Episode
 from sim_envs.workers import run_jobs
@@ -135,12 +135,13 @@ def record_episode(runner: EpisodeRunner, index: int) -> Recording:
     """Drive an episode again and keep what there is to see."""
     world = runner.world
     recorder = Recorder(world)
-    trace = run_episode(world, runner.agent, runner.episode(index), recorder)
+    trace = runner.drive(runner.episode(index), recorder)
     goal = world.goal
     goal_picture = None
     if isinstance(goal, ImageGoal):
         (x, y, z), yaw = trace.episode.goals[0].tolist(), trace.episode.goal_yaw
-        goal_picture = _jpeg(goal.rgb if yaw is None else recorder.picture(Pose(x, y, z, yaw)))
+        foreign = trace.episode.goal_view is not None  # its camera is not the robot's
+        goal_picture = _jpeg(goal.rgb if yaw is None or foreign else recorder.picture(Pose(x, y, z, yaw)))
     plan = world.coverage.top_down
     return Recording(
         runner.source.settings.policy, index, runner.source.robot, trace, judge(trace), recorder.views(),

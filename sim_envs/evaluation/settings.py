@@ -13,8 +13,9 @@ from nav_foundation.config import closest, to_mapping
 from nav_foundation.files import plain
 from nav_foundation.model.folder import CONFIG, WEIGHTS, is_ours
 from nav_foundation.model.published.config import check_task, read_config
-from nav_foundation.robot import RobotSpec
+from nav_foundation.robot import RobotSpec, load_robot
 from policies.load import find_model, model_folder
+from sim_envs.habitat_presets import HabitatPreset, find_preset
 from sim_envs.scenes.splits import SPLITS
 from sim_envs.simulator import SceneError, SceneRef
 from sim_envs.tasks.episode import SUCCESS_RADIUS, TASKS, VARIANTS, TaskName
@@ -41,10 +42,12 @@ class EvaluationSettings:
     episodes_file: Path | None = None  # a Habitat .json.gz instead of generated episodes
     scenes_dir: Path | None = None  # where the scenes of a public episodes file lie
     language: str | None = None  # keeps the instructions of an episodes file in this language ("en")
+    preset: str | None = None  # a public benchmark: its robot's size, camera, moves, steps and success radius
     mask_goal: bool = False  # the policy drives without its goal and is only told when it is there
 
     def __post_init__(self) -> None:
         check_policy(self.policy, self.task)
+        self._check_preset()
         if self.mask_goal:
             if self.policy in POLICIES:
                 raise ValueError(f"the {self.policy} policy cannot do without its goal: mask the goal of a network")
@@ -74,6 +77,29 @@ class EvaluationSettings:
                 raise ValueError(f"scene file {ref.path} does not exist")
         if self.episodes_file is not None and (self.distance or self.variant or self.scenes != "houses"):
             raise ValueError("an episodes file says itself where to go: leave out scenes, distance and variant")
+
+    def _check_preset(self) -> None:
+        if self.preset is None:
+            return
+        task = find_preset(self.preset).task
+        check_policy(self.policy, task)
+        if self.task not in (None, task):
+            raise ValueError(f"preset {self.preset} is a task of {task}: leave out the task {self.task}")
+        if self.episodes_file is None:
+            raise ValueError(f"preset {self.preset} says how to drive, not where: name its episodes as episodes file")
+
+    @property
+    def benchmark(self) -> HabitatPreset | None:
+        return None if self.preset is None else find_preset(self.preset)
+
+    @property
+    def asked_task(self) -> TaskName | None:
+        """The task that is named, by itself or by the preset."""
+        return self.task if self.benchmark is None else self.benchmark.task
+
+    def load_robot(self) -> RobotSpec:
+        robot = load_robot(self.robot)
+        return robot if self.benchmark is None else self.benchmark.robot(robot)
 
     def identity(self, robot: RobotSpec) -> dict[str, Any]:
         """Everything that decides the result of an episode, as plain data. The number of episodes does not."""

@@ -9,7 +9,7 @@ from sim_envs.metrics import Difference, Estimate
 LABELS = {
     "success": "success", "spl": "SPL", "soft_spl": "SoftSPL", "distance_to_goal": "distance to goal (m)",
     "path_length": "path length (m)", "collisions": "collisions", "ndtw": "nDTW", "coverage": "coverage",
-    "time": "time (s)",
+    "time": "time (s)", "oracle_success": "oracle success",
 }
 
 

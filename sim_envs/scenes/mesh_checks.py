@@ -26,6 +26,7 @@ _UNDECODABLE = {
     "EXT_meshopt_compression": "meshopt-compressed triangles",
     "KHR_mesh_quantization": "quantised triangles",
 }
+_BASIS = {"KHR_texture_basisu", "GOOGLE_texture_basis", "image/ktx2", "image/x-basis"}  # today's names, and older
 _FAN, _UNSIGNED_SHORT = 6, 5123  # glTF's numbers
 
 
@@ -147,8 +148,11 @@ def check_gltf(path: Path, header: dict[str, Any]) -> None:
 def _check_parts(path: Path, header: dict[str, Any]) -> None:
     images = header.get("images", [])
     used = {*header.get("extensionsUsed", ()), *header.get("extensionsRequired", ())}
-    if "KHR_texture_basisu" in used or any(image.get("mimeType") == "image/ktx2" for image in images):
-        raise SceneError(f"{path} has KTX2 (basis) textures, which need Habitat: use its .glb without .basis")
+    if used & _BASIS or any(image.get("mimeType") in _BASIS for image in images):
+        raise SceneError(
+            f"{path} has Basis textures, which the embedded simulator cannot read: use Habitat for it "
+            "(docs/habitat.md), or the same scene as a .glb without .basis"
+        )
     for name, what in _UNDECODABLE.items():
         if name in used:
             raise SceneError(f"{path} holds {what} ({name}): export it without compression")

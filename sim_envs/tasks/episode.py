@@ -31,6 +31,18 @@ class EpisodeError(SimulatorError):
 
 
 @dataclass(frozen=True)
+class GoalView:
+    """A camera of its own that took the goal's picture, where that was not the robot's at the goal."""
+
+    position: tuple[float, float, float]  # m, of the lens in the world
+    yaw: float  # rad
+    pitch: float  # rad, positive looks down
+    hfov_deg: float
+    width: int  # px
+    height: int  # px
+
+
+@dataclass(frozen=True)
 class Episode:
     """One thing asked of one robot in one scene. World frame, metres, radians."""
 
@@ -49,6 +61,7 @@ class Episode:
     reference_path: np.ndarray | None = None  # [K, 3] the way an instruction describes, or a tour drove
     variant: str = ""
     seed: int = 0  # of everything random while the episode runs
+    goal_view: GoalView | None = None  # of an image goal
 
     def __post_init__(self) -> None:
         assert self.goals.ndim == 2 and self.goals.shape[1] == 3, f"Episode.goals has shape {self.goals.shape}"

@@ -17,6 +17,7 @@ from typing import Any
 from sim_envs.simulator import SceneError, SceneRef
 from sim_envs.tasks.episode import Episode, EpisodeError, TaskName
 from sim_envs.tasks.habitat_schema import OURS, Goals, Record, read_episode, task_of, write_episode
+from sim_envs.tasks.scene_layouts import how_to_find
 
 _PUBLIC_PREFIX = "data/scene_datasets/"  # where public files imagine their scenes
 _CONTENT = "{data_path}/content/{scene}.json.gz"
@@ -148,12 +149,13 @@ def _scene(record: Record, name: str, scenes_dir: str | Path | None) -> SceneRef
             return SceneRef.parse(name)
         except SceneError as error:
             raise EpisodeError(f"{record.where}: scene_id: {error}") from None
-    path = Path(name) if scenes_dir is None else Path(scenes_dir) / name.removeprefix(_PUBLIC_PREFIX)
+    below = name.removeprefix(_PUBLIC_PREFIX)
+    path = Path(name) if scenes_dir is None else Path(scenes_dir) / below
     if not path.is_file():
+        hint = how_to_find(below, None if scenes_dir is None else Path(scenes_dir))
         root = "the working folder" if scenes_dir is None else str(scenes_dir)
         raise record.error(
-            "scene_id", f"needs the scene file {path}, which does not exist: put it there, or give the scenes folder "
-            f"that holds {name.removeprefix(_PUBLIC_PREFIX)} (looked in {root})",
+            "scene_id", f"needs the scene file {path}, which does not exist (looked in {root}): {hint}"
         )
     return SceneRef("file", path=str(path))
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any, cast
 
 import numpy as np
 
-from sim_envs.habitat_frame import from_habitat, to_habitat, yaw_from_habitat, yaw_to_habitat
+from sim_envs.habitat_frame import from_habitat, pitch_from_habitat, to_habitat, yaw_from_habitat, yaw_to_habitat
 from sim_envs.simulator import Pose, SceneRef
-from sim_envs.tasks.episode import SUCCESS_RADIUS, TASKS, Episode, EpisodeError, TaskName
+from sim_envs.tasks.episode import SUCCESS_RADIUS, TASKS, Episode, EpisodeError, GoalView, TaskName
 
 OURS = "nav_foundation"
 Goals = dict[str, list[dict[str, Any]]]  # what goals_by_category holds
@@ -158,12 +158,20 @@ def _read_instance_image(record: Record, top: Record) -> dict[str, Any]:
     images, number = goal.records("image_goals"), record.whole("goal_image_id")
     if not 0 <= number < len(images):
         raise record.error("goal_image_id", f"is {number}: the goal has {len(images)} images")
-    camera = from_habitat(images[number].array("position", (3,)))
-    floors = _view_points([goal], record)
-    nearest = floors[np.argmin(np.linalg.norm(floors[:, :2] - camera[:2], axis=1))]
-    place = np.array([[camera[0], camera[1], nearest[2]]])
-    yaw = yaw_from_habitat(images[number].array("rotation", (4,)).tolist())
-    return {"goals": place, "goal_yaw": yaw, "category": _object_category(record)}
+    view = _goal_view(images[number])
+    # Success is to stand where the object is seen from, wherever the picture was taken.
+    return {
+        "goals": _view_points([goal], record), "success_radius": VIEW_POINT_RADIUS, "goal_yaw": view.yaw,
+        "goal_view": view, "category": _object_category(record),
+    }
+
+
+def _goal_view(image: Record) -> GoalView:
+    x, y, z = from_habitat(image.array("position", (3,))).tolist()
+    rotation = image.array("rotation", (4,)).tolist()
+    height, width = image.array("image_dimensions", (2,)).tolist()
+    yaw = yaw_from_habitat(rotation)
+    return GoalView((x, y, z), yaw, pitch_from_habitat(rotation), image.number("hfov"), int(width), int(height))
 
 
 def _object_category(record: Record) -> str | None:
@@ -252,7 +260,14 @@ def _read_ours(record: Record, top: Record, name: str, start: Pose, scene: Scene
         object_ids=tuple(int(i) for i in ids), instruction=words,
         reference_path=None if path is None else from_habitat(path.array("reference_path", (-1, 3))),
         variant=str(ours.get("variant")), seed=ours.whole("seed"),
+        goal_view=_read_own_view(ours.record("goal_view")) if "goal_view" in ours.data else None,
     )
+
+
+def _read_own_view(view: Record) -> GoalView:
+    x, y, z = view.array("position", (3,)).tolist()
+    angles = (view.number("yaw"), view.number("pitch"), view.number("hfov_deg"))
+    return GoalView((x, y, z), *angles, view.whole("width"), view.whole("height"))
 
 
 # --- writing ------------------------------------------------------------------------------------------------------
@@ -273,6 +288,8 @@ def write_episode(episode: Episode, goals_by_category: Goals) -> dict[str, Any]:
         "goals": [{"position": p, "radius": episode.success_radius} for p in to_habitat(episode.goals).tolist()],
         "start_room": None, "shortest_paths": None,
     }
+    if episode.goal_view is not None:
+        ours["goal_view"] = asdict(episode.goal_view)
     path = None if episode.reference_path is None else to_habitat(episode.reference_path).tolist()
     if episode.instruction is not None:
         record["instruction"] = {"instruction_text": episode.instruction, "instruction_tokens": []}
