@@ -25,7 +25,6 @@ from policies.baselines import BearingPolicy, RandomWalkPolicy
 from policies.load import load_policy
 from policies.masked import GoalMasked
 from policies.policy import Policy
-from sim_envs.embedded import EmbeddedSimulator
 from sim_envs.evaluation.results import Existing, Journal, Record
 from sim_envs.evaluation.settings import POLICIES, EvaluationSettings, check_policy, parse_scene
 from sim_envs.metrics import Estimate, judge, summarise
@@ -106,7 +105,7 @@ class EpisodeRunner:
         self.source, self.scenes = source, source.scenes()
         settings = source.settings
         world_settings = WorldSettings(noise=settings.noise, people=settings.people)
-        self.world = World(simulator or EmbeddedSimulator(), source.robot, world_settings)
+        self.world = World(simulator or settings.backend.simulator(), source.robot, world_settings)
         policy = build_policy(settings.policy, self.world)
         if settings.mask_goal:
             policy = GoalMasked(build_policy(settings.policy, self.world), policy)
@@ -170,7 +169,7 @@ class Evaluation:
     @property
     def where(self) -> str:
         s = self.settings
-        extras = ["noise"] * s.noise + [f"{s.people} people"] * bool(s.people)
+        extras = ["noise"] * s.noise + [f"{s.people} people"] * bool(s.people) + ["Habitat"] * (s.sim == "habitat")
         return " + ".join([str(s.episodes_file) if s.episodes_file else s.scenes, *extras])
 
     @property
