@@ -227,7 +227,7 @@ def test_a_worker_that_fails_again_and_again_is_given_up_until_the_next_load(
     for _ in range(2):
         with pytest.raises(WorkerDiedError):
             simulator.snap(point)
-    with pytest.raises(SimulatorError, match="2 times in a row .*call load"):
+    with pytest.raises(SimulatorError, match=r"2 times in a row .*call load"):
         simulator.snap(point)
     monkeypatch.delenv("STANDIN_FAILS")
     simulator.load(scene, FOOTPRINT)
