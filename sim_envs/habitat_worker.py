@@ -236,10 +236,10 @@ class Habitat:
         self._islands = [k for area, k in areas if area >= max(4.0, 0.02 * areas[0][0])] or [areas[0][1]]
 
     def _semantics(self) -> dict[str, Any]:
-        scene = self._sim.semantic_scene
-        regions = [region for region in scene.regions if region is not None and region.category is not None]
+        scene = self._sim.semantic_scene  # None where nothing is known
+        regions = [r for r in getattr(scene, "regions", ()) if r is not None and r.category is not None]
         rooms = {region.id: index for index, region in enumerate(regions)}
-        things = [thing for thing in scene.objects if thing is not None and thing.category is not None]
+        things = [thing for thing in getattr(scene, "objects", ()) if thing is not None and thing.category is not None]
         return {
             "rooms": [{"category": r.category.name(), "corners": _corners(r.aabb)} for r in regions],
             "instances": [{
