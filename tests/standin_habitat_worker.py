@@ -1,7 +1,8 @@
 """A worker that speaks Habitat's protocol with the embedded simulator behind it, and fails when it is told to.
 
 STANDIN_FAILS="WHAT@N" makes it fail at its N-th call (1, 2, ...; 0 is its greeting): `die`, `hang`, `truncate` (half a
-message, then its end), `garble` (no JSON) or `version` (another one, in its greeting).
+message, then its end), `garble` (no JSON) or `version` (another one, in its greeting). With STANDIN_REPEATS it draws a
+picture once and gives it again from then on, so that a benchmark sees what the hand-over alone takes.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from nav_foundation.robot import CameraSpec, Footprint
 from sim_envs import habitat_worker as protocol
 from sim_envs.embedded import EmbeddedSimulator
 from sim_envs.habitat_frame import from_habitat, to_habitat
-from sim_envs.simulator import Pose, SceneError, SceneRef, SimulatorError, TopDown
+from sim_envs.simulator import Frames, Pose, SceneError, SceneRef, SimulatorError, TopDown
 
 
 class StandIn:
@@ -31,6 +32,7 @@ class StandIn:
 
     def __init__(self) -> None:
         self._simulator = EmbeddedSimulator()
+        self._drawn: dict[str, Frames] | None = {} if os.environ.get("STANDIN_REPEATS") else None
 
     def load(self, path: str, dataset: str, footprint: dict[str, float], gpu: int | None) -> dict[str, Any]:
         try:
@@ -49,16 +51,24 @@ class StandIn:
     def render(
         self, memory: protocol.Memory, poses: list[list[float]], cameras: list[list[float]], channels: list[str],
     ) -> None:
+        pictures = memory.pictures(len(poses), int(cameras[0][1]), int(cameras[0][0]), channels)
+        key = repr((poses, cameras, channels))
+        frames = self._drawn.get(key) if self._drawn is not None else None
+        if frames is None:
+            frames = self._frames(poses, cameras, channels)
+            if self._drawn is not None:
+                self._drawn[key] = frames
+        for name in channels:
+            pictures[name][:] = getattr(frames, name)
+
+    def _frames(self, poses: list[list[float]], cameras: list[list[float]], channels: list[str]) -> Frames:
         specs = [
             CameraSpec(int(w), int(h), up, mount_forward=ahead, pitch=down, hfov_deg=degrees)
             for w, h, degrees, up, ahead, down in cameras
         ]
-        pictures = memory.pictures(len(poses), specs[0].height, specs[0].width, channels)
         places = [Pose(*from_habitat(pose[:3]).tolist(), pose[3]) for pose in poses]
-        frames = self._asked(lambda: self._simulator.render(
+        return self._asked(lambda: self._simulator.render(
             places, specs, **{name: name in channels for name in protocol.CHANNELS}))
-        for name in channels:
-            pictures[name][:] = getattr(frames, name)
 
     def step(self, start: list[float], end: list[float]) -> dict[str, Any]:
         here, there = (Pose(*from_habitat(point).tolist(), 0.0) for point in (start, end))
