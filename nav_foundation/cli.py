@@ -158,6 +158,8 @@ command is given again.""")
 
 def _add_episode_options(parser: argparse.ArgumentParser) -> None:
     """What to ask of the robot and where; the same for all verbs that make episodes."""
+    from sim_envs.backend import add_sim_options
+
     add = parser.add_argument
     add("--task", metavar="TASK", help="point-goal, image-goal, object-goal, instruction, tour or explore")
     add("--variant", metavar="NAME", help="image-goal: route, covisible, any; object-goal: any, visible; "
@@ -174,6 +176,7 @@ def _add_episode_options(parser: argparse.ArgumentParser) -> None:
     add("--scenes-dir", type=Path, metavar="DIR", help="where the scenes of that file lie")
     add("--language", metavar="TAG", help="keep its instructions in this language, such as en")
     add("--config", type=Path, metavar="FILE", help="settings from YAML or JSON, named as the options are")
+    add_sim_options(parser)
 
 
 def _settings(options: argparse.Namespace) -> Any:

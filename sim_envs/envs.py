@@ -17,6 +17,7 @@ from nav_foundation.geometry import to_frame
 from nav_foundation.robot import RobotSpec, load_robot
 from nav_foundation.types import ImageGoal, InstructionGoal, ObjectGoal, Observation, PointGoal, Velocity
 from policies.moves import Move, MoveSizes
+from sim_envs.backend import Backend
 from sim_envs.discrete import make_move
 from sim_envs.metrics import judge
 from sim_envs.rollout import trace_of
@@ -51,7 +52,7 @@ class NavigationEnv(gym.Env[dict[str, Any], Any]):
         robot: str | RobotSpec = "turtlebot",
         actions: Literal["velocity", "discrete"] = "velocity",
         settings: WorldSettings | None = None,
-        simulator: Simulator | None = None,
+        simulator: Simulator | Backend | None = None,
         render_mode: str | None = None,
     ) -> None:
         if task not in TASKS:
@@ -72,7 +73,8 @@ class NavigationEnv(gym.Env[dict[str, Any], Any]):
         self.actions, self.render_mode = actions, render_mode
         self._scenes = (scenes, split, scene_count)
         self._per_scene = episodes_per_scene
-        self.world = World(simulator or _embedded(), self.robot, settings)
+        chosen = simulator or Backend()
+        self.world = World(chosen.simulator() if isinstance(chosen, Backend) else chosen, self.robot, settings)
         self.action_space = self._action_space()
         self.observation_space = self._observation_space()
         self._last: Observation | None = None
@@ -235,9 +237,3 @@ def _numbers(action: Any) -> np.ndarray:
 def vector(count: int, make: Callable[[], gym.Env[Any, Any]]) -> gym.vector.AsyncVectorEnv:
     """`count` environments in processes of their own, stepped together."""
     return gym.vector.AsyncVectorEnv([make] * count, shared_memory=False, context="spawn")
-
-
-def _embedded() -> Simulator:
-    from sim_envs.embedded import EmbeddedSimulator
-
-    return EmbeddedSimulator()

@@ -220,3 +220,28 @@ class Simulator(Protocol):
 
     def close(self) -> None:
         """Give everything back."""
+
+
+def camera_of_each(poses: Sequence[Pose], cameras: Sequence[CameraSpec]) -> list[CameraSpec]:
+    """One camera per pose, from what `render` is given."""
+    if not poses:
+        raise SimulatorError("render was given no poses: give at least one")
+    if len(cameras) not in (1, len(poses)):
+        raise SimulatorError(
+            f"render was given {len(poses)} poses and {len(cameras)} cameras: give one camera, or one per pose")
+    sizes = sorted({(camera.width, camera.height) for camera in cameras})
+    if len(sizes) > 1:
+        raise SimulatorError(
+            f"render was given cameras of sizes {sizes}: render cameras of different sizes in separate calls")
+    return list(cameras) if len(cameras) == len(poses) else [cameras[0]] * len(poses)
+
+
+def finite_points(points: np.ndarray, name: str) -> np.ndarray:
+    """[N, 3] float64, from [3] or [N, 3] that a call was given as `name`."""
+    array = np.asarray(points, dtype=np.float64)
+    array = array.reshape(-1, 3) if array.shape == (3,) or array.size == 0 else array
+    if array.ndim != 2 or array.shape[1] != 3:
+        raise SimulatorError(f"{name} has shape {array.shape}: give x, y, z in metres, [3] or [N, 3]")
+    if not np.isfinite(array).all():
+        raise SimulatorError(f"{name} holds {array[~np.isfinite(array)][0]}: give finite metres")
+    return array

@@ -14,6 +14,11 @@ ALONE = tuple(  # two graphs of nodes would be late
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--habitat-python", default="", metavar="PATH",
+                     help="the Python that has habitat_sim: the simulators' contract is tried with Habitat, too")
+
+
 class RobotsTogether(LoadScopeScheduling):
     """Tests with nodes go to one worker, all others wherever one is free. (The group marks of xdist 3.8 say this
     too, but have no effect under pytest 9.2.)

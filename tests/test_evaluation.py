@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from walled_room import write_walled_room
 
+from nav_foundation.robot import load_robot
 from sim_envs.evaluation.episode_sets import describe, make_episodes
 from sim_envs.evaluation.evaluate import build_policy, evaluate, groups_by_scene
 from sim_envs.evaluation.results import Journal, compare_files, load_records
@@ -286,3 +287,14 @@ def test_settings_refuse_what_cannot_be() -> None:
         evaluate(EvaluationSettings(), 0)
     with pytest.raises(ValueError, match="known"):
         build_policy("nobody", world=None)  # type: ignore[arg-type]
+
+
+def test_which_simulator_counts_and_not_where_it_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    scene = write_walled_room(tmp_path / "room.obj")
+    plain = EvaluationSettings(scenes=str(scene))
+    first, second = (replace(plain, sim="habitat", habitat_python=path) for path in ("/one/python", "/other/python"))
+    robot = load_robot("turtlebot")
+    assert first.identity(robot) == second.identity(robot) != plain.identity(robot)
+    for wrong in ({"people": 2}, {"scenes": "houses"}):
+        with pytest.raises(ValueError, match="embedded simulator"):
+            replace(first, **wrong)

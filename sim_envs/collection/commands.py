@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nav_foundation.config import listed
+from sim_envs.backend import add_sim_options
 
 if TYPE_CHECKING:
     from sim_envs.collection.collect import Collected
@@ -46,6 +47,7 @@ goes on where it was stopped, and a larger --episodes adds to what is there.""")
     add("--depth", action="store_true", default=None, help="keep depth images as well")
     add("--split", metavar="SPLIT", help="scenes of train or val (default train)")
     add("--seed", type=int, metavar="S", help="another seed makes other scenes and drives (default 0)")
+    add_sim_options(parser)
     add("--workers", type=int, metavar="W", help="processes; the result does not depend on it (default: one per CPU)")
     add("--engine", choices=("processes", "ray"), default="processes", metavar="NAME", help="processes or ray")
     add("--out", type=Path, required=True, metavar="DIR", help="the dataset, new or to go on with")

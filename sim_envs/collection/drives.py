@@ -21,7 +21,6 @@ from sim_envs.collection.disturbances import Pushes, awkward_start
 from sim_envs.collection.embodiments import random_robot
 from sim_envs.collection.expert import ExpertPolicy, Label
 from sim_envs.collection.settings import CollectSettings
-from sim_envs.embedded import EmbeddedSimulator
 from sim_envs.evaluation.evaluate import build_policy
 from sim_envs.evaluation.settings import parse_scene
 from sim_envs.scenes.splits import scene_refs
@@ -45,7 +44,7 @@ class Collector:
 
     def __init__(self, settings: CollectSettings, simulator: Simulator | None = None) -> None:
         self.settings = settings
-        self.simulator = simulator or EmbeddedSimulator()
+        self.simulator = simulator or settings.backend.simulator()
         self._scenes = scenes_of(settings)
         self._named = None if settings.robot == "random" else load_robot(settings.robot)
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import nav_foundation
 from nav_foundation.config import closest, to_mapping
 from nav_foundation.robot import load_robot
+from sim_envs.backend import Backend, SimName
 from sim_envs.evaluation.settings import check_policy, parse_scene, policy_identity
 from sim_envs.scenes.splits import split_of
 from sim_envs.tasks.episode import TASKS, TaskName
@@ -37,6 +38,8 @@ class CollectSettings:
     recovery: float = 0.2  # 0..1, share of episodes that begin in an awkward place
     frame_rate: float = 5.0  # Hz, one for all robots
     depth: bool = False  # keep depth images as well
+    sim: SimName = "embedded"
+    habitat_python: str = ""  # the interpreter that has habitat_sim; empty = NAV_HABITAT_PYTHON
 
     def __post_init__(self) -> None:
         if not self.tasks:
@@ -60,8 +63,13 @@ class CollectSettings:
             raise ValueError("there is nothing to relabel: name the policy that drives")
         if self.policy is not None and self.expert_share and not self.relabel:
             raise ValueError("an expert that takes over only helps where it labels too: add relabel")
+        self.backend.check(self.people[1], self.scenes)
         self._check_scenes()
         self._check_frame_rate()
+
+    @property
+    def backend(self) -> Backend:
+        return Backend(self.sim, self.habitat_python)
 
     def _check_scenes(self) -> None:
         if self.scenes in ("houses", "city"):
@@ -84,6 +92,7 @@ class CollectSettings:
         """Everything that decides what an episode becomes, as plain data. The number of episodes does not."""
         settings = to_mapping(self)
         del settings["episodes"]
+        settings = self.backend.without_place(settings)
         if self.policy is not None:
             settings["policy"] = policy_identity(self.policy)
         if self.robot != "random":

@@ -12,7 +12,18 @@ from nav_foundation.robot import CameraSpec, Footprint
 from sim_envs.embedded.renderer import Figure, Renderer, Surface
 from sim_envs.mesh import Light, Material, SceneMesh
 from sim_envs.navigation import Navigation
-from sim_envs.simulator import Frames, Geodesic, Mover, Pose, SceneInfo, SceneRef, SimulatorError, Step, TopDown
+from sim_envs.simulator import (
+    Frames,
+    Geodesic,
+    Mover,
+    Pose,
+    SceneInfo,
+    SceneRef,
+    SimulatorError,
+    Step,
+    TopDown,
+    camera_of_each,
+)
 
 MOVER = -1  # in semantic images: not an instance of the scene
 _GAP = 1e-3  # m kept to a mover that is in the way
@@ -72,16 +83,7 @@ class EmbeddedSimulator:
         semantic: bool = False,
     ) -> Frames:
         renderer = self._loaded()[0]
-        if not poses:
-            raise SimulatorError("render was given no poses: give at least one")
-        if len(cameras) not in (1, len(poses)):
-            raise SimulatorError(
-                f"render was given {len(poses)} poses and {len(cameras)} cameras: give one camera, or one per pose")
-        sizes = sorted({(camera.width, camera.height) for camera in cameras})
-        if len(sizes) > 1:
-            raise SimulatorError(
-                f"render was given cameras of sizes {sizes}: render cameras of different sizes in separate calls")
-        each = cameras if len(cameras) == len(poses) else [cameras[0]] * len(poses)
+        each = camera_of_each(poses, cameras)
         renderer.figures = tuple(self._figure(mover, renderer.light) for mover in self._movers)
         return renderer.render(poses, each, rgb=rgb, depth=depth, semantic=semantic)
 

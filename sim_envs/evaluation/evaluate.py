@@ -27,7 +27,6 @@ from policies.masked import GoalMasked
 from policies.moves import DiscreteAgent
 from policies.policy import Policy
 from sim_envs.discrete import run_discrete
-from sim_envs.embedded import EmbeddedSimulator
 from sim_envs.evaluation.results import Existing, Journal, Record
 from sim_envs.evaluation.settings import POLICIES, EvaluationSettings, check_policy, parse_scene
 from sim_envs.metrics import Estimate, judge, summarise
@@ -112,7 +111,7 @@ class EpisodeRunner:
         # A benchmark counts moves, not seconds.
         extra = WorldSettings.time_extra if settings.preset is None else math.inf
         world_settings = WorldSettings(noise=settings.noise, people=settings.people, time_extra=extra)
-        self.world = World(simulator or EmbeddedSimulator(), source.robot, world_settings)
+        self.world = World(simulator or settings.backend.simulator(), source.robot, world_settings)
         policy = build_policy(settings.policy, self.world)
         if settings.mask_goal:
             policy = GoalMasked(build_policy(settings.policy, self.world), policy)
@@ -185,7 +184,7 @@ class Evaluation:
     @property
     def where(self) -> str:
         s = self.settings
-        extras = ["noise"] * s.noise + [f"{s.people} people"] * bool(s.people)
+        extras = ["noise"] * s.noise + [f"{s.people} people"] * bool(s.people) + ["Habitat"] * (s.sim == "habitat")
         return " + ".join([str(s.episodes_file) if s.episodes_file else s.scenes, *extras])
 
     @property

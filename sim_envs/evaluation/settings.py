@@ -15,6 +15,7 @@ from nav_foundation.model.folder import CONFIG, WEIGHTS, is_ours
 from nav_foundation.model.published.config import check_task, read_config
 from nav_foundation.robot import RobotSpec, load_robot
 from policies.load import find_model, model_folder
+from sim_envs.backend import Backend, SimName
 from sim_envs.habitat_presets import HabitatPreset, find_preset
 from sim_envs.scenes.splits import SPLITS
 from sim_envs.simulator import SceneError, SceneRef
@@ -44,6 +45,8 @@ class EvaluationSettings:
     language: str | None = None  # keeps the instructions of an episodes file in this language ("en")
     preset: str | None = None  # a public benchmark: its robot's size, camera, moves, steps and success radius
     mask_goal: bool = False  # the policy drives without its goal and is only told when it is there
+    sim: SimName = "embedded"
+    habitat_python: str = ""  # the interpreter that has habitat_sim; empty = NAV_HABITAT_PYTHON
 
     def __post_init__(self) -> None:
         check_policy(self.policy, self.task)
@@ -77,6 +80,11 @@ class EvaluationSettings:
                 raise ValueError(f"scene file {ref.path} does not exist")
         if self.episodes_file is not None and (self.distance or self.variant or self.scenes != "houses"):
             raise ValueError("an episodes file says itself where to go: leave out scenes, distance and variant")
+        self.backend.check(self.people, self.scenes if self.episodes_file is None else "")
+
+    @property
+    def backend(self) -> Backend:
+        return Backend(self.sim, self.habitat_python)
 
     def _check_preset(self) -> None:
         if self.preset is None:
@@ -105,6 +113,7 @@ class EvaluationSettings:
         """Everything that decides the result of an episode, as plain data. The number of episodes does not."""
         settings = to_mapping(self)
         del settings["episodes"]
+        settings = self.backend.without_place(settings)
         settings["policy"] = policy_identity(self.policy)
         settings["task"] = self.task or (None if self.episodes_file else "point-goal")
         settings["robot"] = to_mapping(robot)

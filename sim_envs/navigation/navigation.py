@@ -25,7 +25,7 @@ from sim_envs.navigation.motion import (
     visible,
 )
 from sim_envs.navigation.paths import follow_floor
-from sim_envs.simulator import Geodesic, Pose, SimulatorError, Step, TopDown
+from sim_envs.simulator import Geodesic, Pose, SimulatorError, Step, TopDown, finite_points
 
 SNAP_REACH = 2.0  # m
 START_REACH = 0.5  # m, how far off the navigable area a motion may start
@@ -76,8 +76,8 @@ class Navigation:
 
         All are snapped to navigable points within 2 m first; the path and its length are those between these points.
         """
-        nodes, points = _snap_all(self._space, _points(start, "start") - self._corner)
-        goal_nodes, goal_points = _snap_all(self._space, _points(goals, "goals") - self._corner)
+        nodes, points = _snap_all(self._space, finite_points(start, "start") - self._corner)
+        goal_nodes, goal_points = _snap_all(self._space, finite_points(goals, "goals") - self._corner)
         usable = np.flatnonzero(goal_nodes >= 0)
         if nodes[0] < 0 or len(usable) == 0:
             return _UNREACHABLE
@@ -108,7 +108,7 @@ class Navigation:
 
         A metre up or down counts as two along the floor, so that the point stays on its storey.
         """
-        x, y, z = (_points(point, "point")[0] - self._corner).tolist()
+        x, y, z = (finite_points(point, "point")[0] - self._corner).tolist()
         node, x, y = nearest_navigable(self._space, x, y, z, SNAP_REACH)
         if node < 0:
             return None
@@ -120,7 +120,7 @@ class Navigation:
         Never too much: within that distance nothing is in the way. Exact about the robot's radius, elsewhere up to 0.8
         cells too little.
         """
-        return _clearances(self._space, _points(points, "points") - self._corner)
+        return _clearances(self._space, finite_points(points, "points") - self._corner)
 
     def is_navigable(self, points: np.ndarray) -> np.ndarray:
         """[N] bool, whether the robot's centre may be at points [N, 3] (on the floor, within 0.25 m of height)."""
@@ -128,7 +128,7 @@ class Navigation:
 
     def component(self, points: np.ndarray) -> np.ndarray:
         """[N] int32 island of points [N, 3]: 0 the main one, then by falling area, -1 where the robot cannot be."""
-        return _components(self._space, _points(points, "points") - self._corner)
+        return _components(self._space, finite_points(points, "points") - self._corner)
 
     def top_down(self, resolution: float) -> TopDown:
         """The floor plan, all storeys over each other. The centre of a FREE cell is navigable."""
@@ -154,17 +154,6 @@ class Navigation:
         while len(self._fields) > max(2, min(32, _FIELD_CELLS // len(self._space.column))):
             self._fields.popitem(last=False)
         return field
-
-
-def _points(points: np.ndarray, name: str) -> np.ndarray:
-    """[N, 3] float64, from [3] or [N, 3]."""
-    array = np.asarray(points, dtype=np.float64)
-    array = array.reshape(-1, 3) if array.shape == (3,) or array.size == 0 else array
-    if array.ndim != 2 or array.shape[1] != 3:
-        raise SimulatorError(f"{name} has shape {array.shape}: give x, y, z in metres, [3] or [N, 3]")
-    if not np.isfinite(array).all():
-        raise SimulatorError(f"{name} holds {array[~np.isfinite(array)][0]}: give finite metres")
-    return array
 
 
 @kernel

@@ -200,7 +200,8 @@ class _Parts:
             vertices=vertices.astype(np.float32), faces=faces.astype(np.int32), uv=np.concatenate(self.uv),
             material=np.repeat(self.material, counts).astype(np.int32), instance=instance,
             materials=tuple(self.materials), colours=colours,
-            instances=tuple(_instance(ids[key], self.categories[key], corners[instance == ids[key]]) for key in ids),
+            instances=tuple(
+                instance_of_points(ids[key], self.categories[key], corners[instance == ids[key]]) for key in ids),
             light=Light(indoor=width <= 60.0), navigation_cell=_cell(width),
         )
 
@@ -229,8 +230,9 @@ def category_of(name: str) -> str:
     return " ".join(parts) if len(words) > 2 and 0 < len(parts) <= 4 else ""
 
 
-def _instance(number: int, category: str, corners: np.ndarray) -> Instance:
-    points = corners.reshape(-1, 3)
+def instance_of_points(number: int, category: str, points: np.ndarray) -> Instance:
+    """The thing that points [..., 3] of its surface make."""
+    points = points.reshape(-1, 3)
     structural = category in _STRUCTURE or category.split()[-1] in _STRUCTURE
     return Instance(
         number, category, outline_of(points[:, :2]), float(points[:, 2].min()), float(points[:, 2].max()),
