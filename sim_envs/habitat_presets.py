@@ -55,8 +55,8 @@ class HabitatPreset:
         )
 
     def episode(self, episode: Episode) -> Episode:
-        """`episode` with the benchmark's success radius."""
-        return replace(episode, success_radius=self.success_radius)
+        """`episode` with the benchmark's success radius, which for objects counts from where they are seen from."""
+        return replace(episode, success_radius=self.success_radius, object_ids=())
 
 
 _LAB = "facebookresearch/habitat-lab: habitat-lab/habitat/config/benchmark/nav/"

@@ -147,7 +147,7 @@ def test_every_verb_has_examples_that_its_own_options_allow(capsys: pytest.Captu
     from nav_foundation.cli import _parser
 
     for words in (("eval",), ("demo",), ("compare",), ("episodes",), ("episodes", "generate"), ("episodes", "show"),
-                  ("robots",), ("robots", "list"), ("robots", "show")):
+                  ("robots",), ("robots", "list"), ("robots", "show"), ("habitat",), ("habitat", "check")):
         code, out, _ = run(capsys, *words, "--help")
         examples = [line.split("(")[0].split(">")[0].split() for line in out.split("examples:")[1].splitlines()
                     if line.startswith("  nav-foundation")]

@@ -159,6 +159,9 @@ def test_a_preset_makes_the_benchmarks_robot() -> None:
     camera = robot.camera
     assert (camera.width, camera.height, camera.mount_height, camera.hfov_deg) == (640, 480, 0.88, 79.0)
     assert (camera.pitch, camera.mount_forward, robot.footprint.radius) == (0.0, 0.0, 0.18)
+    ours = field_episode(task="object-goal", category="chair", object_ids=(4,), success_radius=1.0)
+    asked = PRESETS["habitat/objectnav-hm3d"].episode(ours)
+    assert (asked.success_radius, asked.object_ids) == (0.1, ())  # from a view point, not from the surface
     for preset in PRESETS.values():
         assert preset.robot(ROBOT) and preset.sizes.forward == 0.25 and preset.source.endswith(".yaml")
 
