@@ -39,7 +39,6 @@ SNAP_REACH = 2.0  # m
 START_REACH = 0.5  # m, how far off the navigable area a motion may start
 LEVEL_REACH = 0.25  # m, a point this far above or below a floor is taken to stand on it
 STEP = 0.2  # m, longer steps go in pieces: Habitat refuses those that end far off its floor
-_PR_SET_PDEATHSIG = 1
 
 
 class Refusal(Exception):
@@ -52,9 +51,6 @@ class Refusal(Exception):
 
 class TruncatedError(Exception):
     """A message broke off, or is none."""
-
-
-# --- messages and pictures ------------------------------------------------------------------------------------------
 
 
 def send(channel: socket.socket, message: dict[str, Any]) -> None:
@@ -112,9 +108,6 @@ def picture_bytes(count: int, height: int, width: int, channels: list[str]) -> i
     return count * height * width * sum(each)
 
 
-# --- the life of a worker -------------------------------------------------------------------------------------------
-
-
 def run(arguments: list[str], start: Callable[[], tuple[Any, dict[str, str], bool]]) -> None:
     """Serve until the client is gone. `start` gives what answers the calls, versions by name, and whether CUDA is."""
     if len(arguments) > 2:
@@ -154,14 +147,11 @@ def _answer(back_end: Any, memory: Memory, request: dict[str, Any]) -> dict[str,
 def _die_with(parent: int) -> None:
     """Ask Linux for a SIGKILL when the client dies, which ends even a worker that is busy or hangs."""
     try:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
     except (OSError, AttributeError):
         return  # not Linux: the closed socket has to do
     if os.getppid() != parent:
         os._exit(0)  # it died before we asked
-
-
-# --- habitat_sim ----------------------------------------------------------------------------------------------------
 
 
 def start_habitat() -> tuple[Habitat, dict[str, str], bool]:
@@ -239,11 +229,12 @@ class Habitat:
         scene = self._sim.semantic_scene  # None where nothing is known
         regions = [r for r in getattr(scene, "regions", ()) if r is not None and r.category is not None]
         rooms = {region.id: index for index, region in enumerate(regions)}
-        things = [thing for thing in getattr(scene, "objects", ()) if thing is not None and thing.category is not None]
+        known = [thing for thing in getattr(scene, "objects", ()) if thing is not None and thing.category is not None]
+        things = [thing for thing in known if max(_numbers(thing.obb.sizes)) > 0.0]  # no part of the scene: no size
         return {
             "rooms": [{"category": r.category.name(), "corners": _corners(r.aabb)} for r in regions],
             "instances": [{
-                "id": int(thing.semantic_id), "category": thing.category.name(), "corners": _corners(thing.aabb),
+                "id": int(thing.semantic_id), "category": thing.category.name(), "corners": _turned_corners(thing.obb),
                 "room": rooms.get(thing.region.id, -1) if thing.region is not None else -1,
             } for thing in things],
         }
@@ -403,6 +394,15 @@ def _fits(found: Any, wanted: Any) -> bool:
 
 def _numbers(point: Any) -> list[float]:
     return [float(point[axis]) for axis in range(3)]
+
+
+def _turned_corners(box: Any) -> list[list[float]]:
+    """The eight corners of a box that may be turned; its own upright box would reach to the origin of the world."""
+    x, y, z, w = (float(part) for part in box.rotation)
+    axis, half = np.array([x, y, z]), np.asarray(box.sizes, np.float64) / 2
+    ends = half * np.array([[a, b, c] for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)])
+    turned = ends + 2 * np.cross(axis, np.cross(axis, ends) + w * ends)
+    return (np.asarray(box.center, np.float64) + turned).tolist()
 
 
 def _corners(box: Any) -> list[list[float]]:

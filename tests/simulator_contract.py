@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -48,6 +49,32 @@ def room(path: Path) -> Path:
 def maze(path: Path) -> Path:
     """Two lanes of 1.2 m along x, from -3 to 3, around the end of a wall at x = 2."""
     return write_scene(path, [*walled(-3, -1.3, 3, 1.3), ((-3, -0.1, 0.0, 2, 0.1, HEIGHT), WHITE)])
+
+
+SEMANTICS = ("floor", "front wall", "back wall", "left wall", "right wall", "post")  # of `annotated`, ids from 1
+
+
+def annotated(path: Path) -> Path:
+    """The room with Habitat's semantic files beside it, as HM3D has them: each part in a colour of its own, which a
+    table names. Full and empty channels are the same in linear light as on a screen."""
+    room(path)
+    colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 0, 255), (0, 255, 255)]
+    scene, parts = trimesh.load_scene(path, process=False), []
+    for node, colour in zip(sorted(scene.graph.nodes_geometry), colours):
+        transform, name = scene.graph[node]
+        mesh = scene.geometry[name].copy()
+        mesh.apply_transform(transform)
+        mesh.visual = trimesh.visual.ColorVisuals(mesh, vertex_colors=np.tile((*colour, 255), (len(mesh.vertices), 1)))
+        parts.append(mesh)
+    trimesh.util.concatenate(parts).export(path.with_suffix(".semantic.glb"))
+    table = [f'{k},{r:02X}{g:02X}{b:02X},"{name}",0' for k, (name, (r, g, b)) in enumerate(zip(SEMANTICS, colours), 1)]
+    path.with_suffix(".semantic.txt").write_text("\n".join(["HM3D Semantic Annotations", *table]) + "\n")
+    path.with_suffix(".stage_config.json").write_text(json.dumps({
+        "render_asset": path.name, "up": [0, 1, 0], "front": [0, 0, -1], "semantic_up": [0, 1, 0],
+        "semantic_front": [0, 0, -1], "semantic_asset": f"{path.stem}.semantic.glb",
+        "semantic_descriptor_filename": f"{path.stem}.semantic.txt", "has_semantic_textures": False,
+    }))
+    return path
 
 
 def around_the_end(start: tuple[float, float], radius: float) -> float:

@@ -162,6 +162,23 @@ def test_pictures_repeat_and_do_not_depend_on_their_neighbours(simulator: Simula
     np.testing.assert_array_equal(mixed[2], depth_of(simulator, poses[2], cameras[2]))
 
 
+def test_habitat_says_what_things_are(simulator: Simulator, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """The others read no semantic files of Habitat's."""
+    if request.node.callspec.params["simulator"] != "habitat":
+        pytest.skip("needs --habitat-python PATH")
+    info = simulator.load(SceneRef("file", path=str(scenes.annotated(tmp_path / "known.glb"))), ROBOT)
+    assert [(thing.id, thing.category) for thing in info.instances] == list(enumerate(scenes.SEMANTICS, start=1))
+    post = info.instances[-1]
+    assert post.is_object and not info.instances[0].is_object
+    np.testing.assert_allclose(sorted(post.outline.tolist()), [[2, 0.8], [2, 1.2], [2.4, 0.8], [2.4, 1.2]], atol=0.01)
+    assert (post.bottom, post.top) == pytest.approx((0.0, 1.5), abs=0.01)
+    semantic = simulator.render([HERE], [replace(CAMERA, hfov_deg=80.0)], rgb=False, semantic=True).semantic
+    assert semantic is not None and semantic.dtype == np.int32
+    assert semantic[0, 31, 40] == 2 and semantic[0, -1, 40] == 1 and semantic[0, 0, 40] == 0
+    across = 1.2 / 2.0 - 0.8 / 2.4  # front, and the side that faces us
+    assert (semantic[0, 31] == 6).sum() == pytest.approx(across * 32 / math.tan(math.radians(40)), abs=1.5)
+
+
 # --- motion -----------------------------------------------------------------------------------------------------------
 
 
