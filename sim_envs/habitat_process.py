@@ -20,6 +20,7 @@ from sim_envs.simulator import SceneError, SimulatorError
 
 WORKER = Path(protocol.__file__)
 _TAIL_LINES, _TAIL_BYTES = 12, 8192  # of the worker's log, shown when it fails
+_START = 60.0  # s that a worker may take to start at least: importing habitat_sim is slow from a cold disk
 _PATIENCE = 2.0  # s for a worker to end by itself
 _QUIET = {"MAGNUM_LOG": "quiet", "HABITAT_SIM_LOG": "quiet"}
 
@@ -48,7 +49,7 @@ class HabitatProcess:
     """A running worker. After a `WorkerFailedError` it is gone: make another one."""
 
     def __init__(self, python: str | Path, *, timeout: float = 60.0, worker: Path = WORKER) -> None:
-        """`timeout` are the seconds that a call may take; starting may take as long."""
+        """`timeout` are the seconds that a call may take."""
         self.python = str(python)
         self._timeout = timeout
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  has no name, and lives as long as we do
@@ -91,7 +92,7 @@ class HabitatProcess:
         return self._memory.pictures(count, height, width, channels)
 
     def _greet(self) -> None:
-        greeting = self._exchange(None, self._timeout)
+        greeting = self._exchange(None, max(self._timeout, _START))
         if greeting.get("protocol") != protocol.PROTOCOL:
             self.close()
             raise VersionError(
