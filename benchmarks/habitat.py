@@ -1,7 +1,8 @@
 """What Habitat in a process of its own costs: `python benchmarks/habitat.py` measures and appends to results.md.
 
 Without Habitat the worker is the tests' stand-in, which shows the messages and the hand-over alone. With
-`--habitat-python PATH --scene FILE.glb` frames of both simulators are compared as well.
+`--habitat-python PATH --scene FILE.glb` both simulators are compared as well: their frames, their depths and ways, and
+what the oracle reaches in the same episodes. `--scene house:2` writes that house to a file for both.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import trimesh
 
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # also runs where the package is not installed
@@ -24,14 +27,19 @@ if str(ROOT) not in sys.path:  # also runs where the package is not installed
 from benchmarks.measuring import Row, append  # noqa: E402
 from nav_foundation.robot import CameraSpec, Footprint  # noqa: E402
 from sim_envs.embedded import EmbeddedSimulator  # noqa: E402
+from sim_envs.embedded.simulator import build_mesh  # noqa: E402
+from sim_envs.evaluation.episode_sets import make_episodes  # noqa: E402
+from sim_envs.evaluation.evaluate import evaluate  # noqa: E402
+from sim_envs.evaluation.settings import EvaluationSettings  # noqa: E402
 from sim_envs.habitat import HabitatSimulator  # noqa: E402
+from sim_envs.habitat_frame import to_habitat  # noqa: E402
 from sim_envs.simulator import Pose, SceneRef, Simulator  # noqa: E402
 from tests.simulator_contract import room  # noqa: E402
 
 FOOTPRINT = Footprint(radius=0.2, height=1.0)
 CAMERA = CameraSpec(128, 128, 1.0, hfov_deg=79.0)
 STANDIN = ROOT / "tests" / "standin_habitat_worker.py"
-TRIPS = 2000
+TRIPS, EPISODES = 2000, 20
 
 
 def median_ms(call: Callable[[], object], repetitions: int = TRIPS) -> float:
@@ -98,10 +106,41 @@ def compare_frames(python: str, scene: Path) -> list[Row]:
     ]
 
 
+def compare_oracle(python: str, scene: Path, folder: Path) -> list[Row]:
+    """The same point goals, made in the embedded simulator, in both."""
+    file = folder / "episodes.json.gz"
+    make_episodes(EvaluationSettings(scenes=str(scene), episodes=EPISODES), file, workers=1)
+    here = EvaluationSettings(episodes_file=file)
+    rows = []
+    for name, settings in (("embedded", here), ("Habitat", replace(here, sim="habitat", habitat_python=python))):
+        found = evaluate(settings, workers=1, progress=False)
+        for metric in ("success", "spl"):
+            estimate = found.summary[metric]
+            assert estimate is not None
+            rows.append(Row(f"oracle, {metric}, {name}", estimate.mean, "", "equal",
+                            f"[{estimate.low:.3f}, {estimate.high:.3f}], {len(found.records)} point goals"))
+    return rows
+
+
+def as_file(scene: SceneRef, folder: Path) -> Path:
+    """A made scene as a .glb, each of its materials in one colour."""
+    mesh = build_mesh(scene)
+    plain = [
+        np.ones(3) if m.texture is None else m.texture.reshape(-1, 3).mean(axis=0) / 255 for m in mesh.materials
+    ]
+    colours = 255 * np.array([texture * m.colour for texture, m in zip(plain, mesh.materials)])
+    made = trimesh.Trimesh(to_habitat(mesh.vertices), mesh.faces, process=False)  # y up, as in every .glb
+    made.unmerge_vertices()
+    made.visual = trimesh.visual.ColorVisuals(made, vertex_colors=colours[mesh.material].repeat(3, axis=0))
+    path = folder / f"{scene.kind}{scene.seed}.glb"
+    made.export(path)
+    return path
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Habitat in a process of its own")
     parser.add_argument("--habitat-python", default="", help="the Python that has habitat_sim")
-    parser.add_argument("--scene", type=Path, help="a .glb for both simulators to show")
+    parser.add_argument("--scene", help="a .glb for both simulators to show, or house:SEED")
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results.md", help="where to append")
     parser.add_argument("--no-save", action="store_true", help="print only")
     options = parser.parse_args()
@@ -116,8 +155,11 @@ def main() -> None:
         rows = measure_messages(worker, plain)
         worker.close()
         del os.environ["STANDIN_REPEATS"]
-    if options.habitat_python:
-        rows += compare_frames(options.habitat_python, options.scene)
+        if options.habitat_python:
+            ref = SceneRef.parse(options.scene)
+            scene = Path(ref.path) if ref.kind == "file" else as_file(ref, Path(folder))
+            rows += compare_frames(options.habitat_python, scene)
+            rows += compare_oracle(options.habitat_python, scene, Path(folder))
     for row in rows:
         print(f"{row.what:38s} {row.value:10,.4g} {row.unit:9s} target {row.target:6s} ({row.detail})")
     if not options.no_save:
