@@ -37,7 +37,7 @@ _PATIENCE_HEARD = 5.0  # for the navigator to say what it makes of a goal; witho
 _TOGETHER = 1.0  # s within which all that is proposed comes
 _SERVICES = {"cancel": "navigator/cancel", "stop": "controller/emergency_stop", "release": "controller/release"}
 _PROPOSED = {"goal_words": String, "goal_image": Image, "goal_pose": PoseStamped}  # the most particular one first
-_NO_ROBOT = "start one by `nav-foundation robot`, and mind --namespace, ROS_DOMAIN_ID and its drawn-out start"
+_NO_ROBOT = "start one by `nav-foundation robot`, or give the --namespace and ROS_DOMAIN_ID of the one that runs"
 Status = dict[str, Any]
 
 
@@ -166,8 +166,8 @@ class Asker:
                 kind, f"simulated_robot/{topic}", lambda m, topic=topic: found.setdefault(topic, m), LATCHED
             )
         if not self._until(lambda: found or "simulated_robot" in self._node.get_node_names(), PATIENCE):
-            raise ValueError("there is no simulated robot: start one by `nav-foundation robot --sim`, and mind "
-                             "--namespace and ROS_DOMAIN_ID")
+            raise ValueError("there is no simulated robot: start one by `nav-foundation robot --sim`, or give "
+                             "the --namespace and ROS_DOMAIN_ID of the one that runs")
         if not self._until(lambda: found, _PATIENCE_PROPOSED):
             raise ValueError("the simulated robot proposes no goal: its task has no place to go to")
         self._until(lambda: len(found) == len(_PROPOSED), _TOGETHER)
