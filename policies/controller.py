@@ -98,7 +98,7 @@ class Controller:
         """(s since the last tick, where the robot is, what is wrong with the clock)."""
         elapsed = 1.0 / self.robot.control_rate
         clock_fault, stands = "", False
-        if self._last_ns is not None:
+        if self._last_ns:  # 0 is a simulator's clock that has not begun
             elapsed = (now_ns - self._last_ns) / NANOSECONDS
             stands = elapsed > self.robot.command_timeout
             if not 0.0 <= elapsed <= 1.0:

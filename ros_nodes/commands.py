@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ros_nodes.graph import (
+    ENDING,
     REFUSED,
     SUPERVISOR,
     NodeSpec,
@@ -47,7 +48,7 @@ def add_robot(verbs: Any, verb: Callable[..., argparse.ArgumentParser]) -> None:
 It is what `ros2 launch nav_foundation robot.launch.py` and `sim.launch.py` start, for computers without ROS's tools.
 Options that are not given are as the launch files have them. Ctrl-C ends it.""")
     parser.add_argument("--sim", action="store_true", help="simulate the robot; it may drive at once")
-    parser.add_argument("--show", action="store_true", help="print the nodes, their parameters and topics, and end")
+    parser.add_argument("--show", action="store_true", help="print the nodes and what is not as usual, and end")
     for title, kind in (("the robot", RobotOptions), ("the simulation, with --sim", SimOptions)):
         group = parser.add_argument_group(title)
         for field in dataclasses.fields(kind):
@@ -155,9 +156,19 @@ def _robot(options: argparse.Namespace) -> None:
         print(json.dumps([dataclasses.asdict(node) for node in nodes], indent=2))
         return
     _check_ros()
+    check_parameters(robot, sim is not None)
     with tempfile.TemporaryDirectory() as folder:
         commands = [command_of(node, robot, Path(folder)) for node in nodes]
         sys.exit(_supervise(commands, environment(sim is not None), _PATIENCE_RECORDING if robot.record else _PATIENCE))
+
+
+def check_parameters(robot: RobotOptions, sim: bool) -> None:
+    """Of a parameter file that was told: before anything begins, and once."""
+    if robot.params:
+        from ros_nodes.main import parameters_of
+        from ros_nodes.parameters import check_file
+
+        check_file(Path(robot.params).expanduser(), parameters_of(sim))
 
 
 def command_of(process: NodeSpec, robot: RobotOptions, folder: Path) -> list[str]:
@@ -184,7 +195,7 @@ def environment(sim: bool) -> dict[str, str]:
 def _supervise(commands: list[list[str]], env: dict[str, str], patience: float) -> int:
     """Keep processes running until a signal comes; one that dies is started anew, one that never began ends all."""
     ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ENDING:
         signal.signal(number, lambda *_: ended.set())
     running = [subprocess.Popen(command, env=env, start_new_session=True) for command in commands]
     begun = [time.monotonic()] * len(running)

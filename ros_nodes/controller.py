@@ -38,6 +38,7 @@ _TELEOP_TIMEOUT = 0.3  # s
 _KEEP_OUT_NEAR = 3.0  # m
 _SPEECHLESS = 1.0  # s
 _STATUS_EVERY = 0.2  # s
+_BARRED = 0.05  # m/s that are wanted and not allowed
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,12 @@ class ControllerNode(NavigationNode[ControllerParameters]):
         self._teleop: tuple[float, Velocity] | None = None  # s, steady
         self._kept = Kept(wanted.state_folder, self.get_fully_qualified_name())
         self._careful_again()
+        self._barred = ""
+        if wanted.obstacles == "scan":
+            self.get_logger().info(
+                f"the laser sits {wanted.scan_x:g} m ahead of the centre and is turned by {wanted.scan_yaw:g} rad: "
+                "scan_x and scan_yaw of the parameter file say otherwise"
+            )
         self._listen()
         self._timer = self.every(1.0 / self.robot.control_rate, self._tick)
 
@@ -251,7 +258,7 @@ class ControllerNode(NavigationNode[ControllerParameters]):
             response.success, response.message = False, f"it cannot be released: {error}"
             return response
         self._controller.release()
-        response.success, response.message = True, "released"
+        response.success, response.message = True, "released: it goes on to its goal, if it has one"
         return response
 
     def _on_enable(self, request: Any, response: Any) -> Any:
@@ -275,7 +282,9 @@ class ControllerNode(NavigationNode[ControllerParameters]):
 
     def _tick(self) -> None:
         now, wanted = self.now_ns(), self.parameters
-        doubt = self._watch.fault(now, time.monotonic_ns())
+        doubt, self._barred = self._watch.fault(now, time.monotonic_ns()), ""
+        if now == 0:
+            doubt = "there is no clock yet: does what sends /clock run?"
         steered = self._steered()
         sends = wanted.drive or steered is not None
         if sends and not self._was_sending:
@@ -296,7 +305,7 @@ class ControllerNode(NavigationNode[ControllerParameters]):
         self._wanted.publish(stamped_twist_of(velocity, now, wanted.base_frame))
         if sends or self._sent != STOP:
             self._send(velocity, now)
-        self._tell("stopped" if reason and mode in ("driving", "standing") else mode, reason)
+        self._tell("stopped" if reason and mode in ("driving", "standing") else mode, reason or self._barred)
 
     def _steered(self) -> Velocity | None:
         """What a person wants, while he holds the dead man's switch."""
@@ -335,7 +344,10 @@ class ControllerNode(NavigationNode[ControllerParameters]):
         points = np.zeros((0, 2)) if self._blind(self.now_ns()) else self._points_now()
         if self._keep_out is not None and self._pose is not None:
             points = np.concatenate([points, self._keep_out.points_near(self._pose, _KEEP_OUT_NEAR)])
-        return slowed(velocity, points, self.robot, self.parameters.margin)
+        allowed = slowed(velocity, points, self.robot, self.parameters.margin)
+        if abs(velocity.linear) > _BARRED and allowed.linear == 0.0:
+            self._barred = "something is in the way" if len(points) else ""
+        return allowed
 
     def _points_now(self) -> np.ndarray:
         """Where what was seen lies by now, as seen from the robot that has driven on."""

@@ -6,6 +6,7 @@ No ROS is needed to read it.
 from __future__ import annotations
 
 import dataclasses
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 DDS_PROFILE = Path(__file__).with_name("fastdds.xml")
 PARAMETERS = Path(__file__).with_name("params")  # a file for each shipped robot
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, a service manager, a terminal that was closed
 CRASHED, REFUSED = 1, 2  # exit codes of nodes; what refused what it was told would do so again
 SUPERVISOR = "NAV_FOUNDATION_SUPERVISOR"  # the process without which nodes must not go on
 

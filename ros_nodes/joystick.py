@@ -102,4 +102,4 @@ class Joystick(NavigationNode[JoystickParameters]):
         if self._meant.fault:
             return DiagnosticStatus.ERROR, self._meant.fault, {}
         state = "no joystick is heard" if not self._is_there() else "held" if self._meant.velocity else "released"
-        return DiagnosticStatus.OK, state, {}
+        return DiagnosticStatus.OK if self._is_there() else DiagnosticStatus.WARN, state, {}

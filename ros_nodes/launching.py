@@ -16,6 +16,7 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
+from ros_nodes.commands import check_parameters
 from ros_nodes.graph import (
     REFUSED,
     SIMULATED,
@@ -55,6 +56,7 @@ def _text(value: Any) -> str:
 def _nodes(context: LaunchContext, names: list[str], sim: bool) -> list[Node]:
     robot, simulated = options_of({name: LaunchConfiguration(name).perform(context) for name in names}, sim)
     files = parameter_files(robot)
+    check_parameters(robot, simulated is not None)
     environment = dds_environment(os.environ) | (sim_environment(os.environ) if simulated is not None else {})
     for told in context.launch_configurations:  # `ros2 launch` takes any name, and says nothing
         if told not in names and (near := get_close_matches(told, names, 1, _ALIKE)):

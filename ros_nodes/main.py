@@ -14,15 +14,24 @@ from rclpy.exceptions import ParameterException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
-from ros_nodes.graph import CRASHED, REFUSED, SUPERVISOR
+from ros_nodes.graph import CRASHED, ENDING, REFUSED, SUPERVISOR
 
-NODES = {  # name -> (module, class); read when asked for, so that a robot needs no simulator
-    "navigator": ("ros_nodes.navigator", "Navigator"),
-    "controller": ("ros_nodes.controller", "ControllerNode"),
-    "recorder": ("ros_nodes.recorder", "Recorder"),
-    "joystick": ("ros_nodes.joystick", "Joystick"),
-    "simulated_robot": ("ros_nodes.simulated_robot", "SimulatedRobot"),
+NODES = {  # name -> (module, class, its parameters); read when asked for, so that a robot needs no simulator
+    "navigator": ("ros_nodes.navigator", "Navigator", "NavigatorParameters"),
+    "controller": ("ros_nodes.controller", "ControllerNode", "ControllerParameters"),
+    "recorder": ("ros_nodes.recorder", "Recorder", "RecorderParameters"),
+    "joystick": ("ros_nodes.joystick", "Joystick", "JoystickParameters"),
+    "simulated_robot": ("ros_nodes.simulated_robot", "SimulatedRobot", "SimulatedRobotParameters"),
 }
+_SIMULATED = "simulated_robot"
+
+
+def parameters_of(sim: bool) -> dict[str, Any]:
+    """The dataclass of every node's parameters, by its name; that of a simulated robot where there is one."""
+    return {
+        name: getattr(importlib.import_module(module), kind)
+        for name, (module, _, kind) in NODES.items() if sim or name != _SIMULATED
+    }
 
 
 def run(names: Sequence[str], ros_arguments: Sequence[str] = ()) -> int:
@@ -31,7 +40,7 @@ def run(names: Sequence[str], ros_arguments: Sequence[str] = ()) -> int:
         if name not in NODES:
             raise ValueError(f"node {name!r} is not known: use {', '.join(NODES)}")
     ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ENDING:
         signal.signal(number, lambda *_: ended.set())
     try:
         rclpy.init(args=["nav-foundation", *ros_arguments], signal_handler_options=SignalHandlerOptions.NO)
@@ -44,7 +53,7 @@ def run(names: Sequence[str], ros_arguments: Sequence[str] = ()) -> int:
             ended.set()  # nobody would end us any more
     for node in running:
         node.end()
-    for number in (signal.SIGINT, signal.SIGTERM):  # a terminal and `ros2 launch` both send one: Python is ending
+    for number in ENDING:  # a terminal and `ros2 launch` both send one: Python is ending
         signal.signal(number, signal.SIG_IGN)
     rclpy.try_shutdown()
     return max(node.code for node in running)
@@ -54,7 +63,7 @@ class _Running:
     """A node and the thread that serves it."""
 
     def __init__(self, name: str, ended: threading.Event) -> None:
-        module, kind = NODES[name]
+        module, kind, _ = NODES[name]
         self.code, self._ended = 0, ended
         self._node: Any = getattr(importlib.import_module(module), kind)()
         self._executor = SingleThreadedExecutor()

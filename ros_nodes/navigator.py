@@ -88,6 +88,7 @@ class Navigator(NavigationNode[NavigatorParameters]):
         self._latency = 0.0  # ms
         self._milliseconds, self._asked, self._drawn = 0.0, 0, 0.0
         self._errand = Errand("arrived")  # none is open
+        self._refused = ""  # why the goal that was asked for last is not driven to
         self._begun = math.inf  # when the plan that is being made was
 
     # --- lifecycle ------------------------------------------------------------------------------------------------
@@ -217,7 +218,7 @@ class Navigator(NavigationNode[NavigatorParameters]):
         try:
             self._ask(spoken_goal(message.data))
         except ValueError as error:
-            self._refuse(f"goal_words: {error}")
+            self._refuse(f"goal_words: {str(error).removeprefix('--goal ')}")
 
     def _radius(self) -> dict[str, float]:
         return {"radius": self.parameters.goal_radius} if self.parameters.goal_radius else {}
@@ -233,7 +234,7 @@ class Navigator(NavigationNode[NavigatorParameters]):
                 errand.end("refused", str(error))
                 return
             self._errand.end("replaced", "it was cancelled" if goal is None else "another goal was asked for")
-            self._errand = errand
+            self._errand, self._refused = errand, ""
             self._asked += goal is not None
             self.get_logger().info("cancelled" if goal is None else f"goal: {type(goal).__name__} {_said(goal)}")
 
@@ -244,7 +245,7 @@ class Navigator(NavigationNode[NavigatorParameters]):
 
     def _refuse(self, reason: str) -> Errand:
         self.get_logger().error(reason)
-        self._told = ""
+        self._told, self._refused = "", reason
         return Errand("refused", reason)
 
     def _on_cancel(self, request: Any, response: Any) -> Any:
@@ -311,6 +312,7 @@ class Navigator(NavigationNode[NavigatorParameters]):
         status: dict[str, Any] = {
             "state": progress.state, "reason": progress.reason, "goal": type(goal).__name__ if goal else "",
             "words": _said(goal) if goal else "", "number": self._asked,
+            "refused": self._refused,
         }
         if plan is not None:
             for name in ("distance", "distance_std", "arrival", "collision"):

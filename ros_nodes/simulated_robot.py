@@ -89,6 +89,7 @@ class SimulatedRobot(NavigationNode[SimulatedRobotParameters]):
 
     def start(self) -> None:
         wanted = self.parameters
+        self.get_logger().info("the scene is made and an episode chosen: up to a minute")
         robot = load_robot(wanted.robot)
         ask: Any = wanted.task
         settings = EvaluationSettings(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import glob
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from nav_foundation.config import closest
 from sim_envs.simulator import Simulator
 
 SimName = Literal["embedded", "habitat"]
-HABITAT_PYTHON = "NAV_HABITAT_PYTHON"  # environment variable
+HABITAT_PYTHON, HABITAT_GPU = "NAV_HABITAT_PYTHON", "NAV_HABITAT_GPU"  # environment variables
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Backend:
 
     @property
     def interpreter(self) -> str:
-        return self.habitat_python or os.environ.get(HABITAT_PYTHON, "")
+        told = self.habitat_python or os.environ.get(HABITAT_PYTHON, "")
+        return os.path.expanduser(told)
 
     def check(self, people: int, scenes: str) -> None:
         """Refuse what Habitat has not, before anything costly begins: people and made scenes."""
@@ -47,15 +50,28 @@ class Backend:
         left_out = {"habitat_python"} if self.sim != "embedded" else {"habitat_python", "sim"}
         return {name: value for name, value in settings.items() if name not in left_out}
 
+    def beside(self, scene: Path) -> list[Path]:
+        """Files that decide with a scene's own what is loaded of it: Habitat takes what is named like it."""
+        return [] if self.sim == "embedded" else sorted(scene.parent.glob(f"{glob.escape(scene.stem)}.*"))
+
     def simulator(self) -> Simulator:
         """Starts what the choice names."""
         if self.sim == "habitat":
             from sim_envs.habitat import HabitatSimulator
 
-            return HabitatSimulator(self.interpreter)
+            return HabitatSimulator(self.interpreter, gpu=_gpu())
         from sim_envs.embedded import EmbeddedSimulator
 
         return EmbeddedSimulator()
+
+
+def _gpu() -> int | None:
+    """The one that Habitat draws with; None = it looks for one."""
+    told = os.environ.get(HABITAT_GPU, "")
+    try:
+        return int(told) if told else None
+    except ValueError:
+        raise ValueError(f"{HABITAT_GPU} is {told!r}: give the number of a GPU, -1 for none") from None
 
 
 def add_sim_options(parser: argparse.ArgumentParser) -> None:

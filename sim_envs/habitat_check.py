@@ -1,6 +1,7 @@
 """Is Habitat usable? Tries an installation step by step, each in a process of its own, for Habitat aborts the process.
 
-What runs over there is the text of PROBES, with the standard library, NumPy and habitat_sim of that interpreter.
+What runs over there is the text of PROBES, with the standard library, NumPy and habitat_sim of that interpreter; a
+scene is opened as the worker opens it.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sim_envs.habitat_process import WORKER, foreign_environment
+
 TIMEOUT = 120.0  # s for a step: a first picture by software takes 6 s, a large scene longer
 PYTHONS = ((3, 9), (3, 12))  # for which conda packages or source builds exist
 NUMPYS = ((1, 20), (2, 4))  # from .. to below
-HABITATS = ((0, 2, 5), (0, 3, 4))  # from .. to, both tried
+HABITATS = ((0, 2, 5), (0, 3, 4))  # from .. to
 GUIDE = "see docs/habitat.md"
 _ANSWER = "NAV_FOUNDATION "  # begins the line that is the answer, among what Habitat prints
-_SCENES = (".glb", ".gltf", ".ply", ".obj", ".stage_config.json", ".scene_instance.json")
+_SCENES = (".glb", ".ply", ".stage_config.json", ".scene_instance.json")
 
 _SAY = f"import json\ndef say(**told): print('\\n{_ANSWER}' + json.dumps(told), flush=True)\n"
 _OPEN = _SAY + """
@@ -30,9 +33,10 @@ import os, sys
 os.environ.setdefault("MAGNUM_LOG", "quiet"); os.environ.setdefault("HABITAT_SIM_LOG", "quiet")
 import numpy as np
 import habitat_sim
-def opened(scene, gpu):
+def opened(scene, gpu, dataset=""):
     settings = habitat_sim.SimulatorConfiguration()
     settings.scene_id, settings.gpu_device_id, settings.enable_physics = scene, gpu, False
+    if dataset: settings.scene_dataset_config_file = dataset
     eye = habitat_sim.CameraSensorSpec()
     eye.uuid, eye.sensor_type, eye.resolution = "rgb", habitat_sim.SensorType.COLOR, [64, 64]
     eye.position = [0.0, 0.5, 0.0]
@@ -48,7 +52,13 @@ PROBES = {
                           "cuda=bool(getattr(habitat_sim, 'cuda_enabled', False)))",
     "simulator": _OPEN + "sim = opened('NONE', int(sys.argv[1]))\nsay(shape=list(look(sim).shape))",
     "scene": _OPEN + """
-sim = opened(sys.argv[2], int(sys.argv[1]))
+import importlib.util, tempfile
+spec = importlib.util.spec_from_file_location("habitat_worker", sys.argv[3])
+worker = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(worker)
+folder = tempfile.TemporaryDirectory()
+scene, dataset = worker.scene_files(sys.argv[2], "", folder.name)
+sim = opened(scene, int(sys.argv[1]), dataset)
 box = sim.get_active_scene_graph().get_root_node().cumulative_bb
 size = [float(box.max[k] - box.min[k]) for k in range(3)]
 mesh = habitat_sim.NavMeshSettings()
@@ -128,7 +138,7 @@ def ask(python: Path, probe: str, *arguments: str, timeout: float = TIMEOUT) -> 
     try:
         done = subprocess.run(
             [str(python), "-c", PROBES[probe], *arguments], stdin=subprocess.DEVNULL, capture_output=True,
-            timeout=timeout, text=True, errors="replace", start_new_session=True, env=_environment(),
+            timeout=timeout, text=True, errors="replace", start_new_session=True, env=foreign_environment(),
         )
     except subprocess.TimeoutExpired:
         return Reply(None, f"it did not answer within {timeout:g} s")
@@ -140,11 +150,6 @@ def ask(python: Path, probe: str, *arguments: str, timeout: float = TIMEOUT) -> 
     if answers and done.returncode < 0 and probe in ("simulator", "scene"):
         return Reply(json.loads(answers[-1][len(_ANSWER):]))  # it did its work, and fell over on its way out
     return Reply(None, _ending(done.returncode, done.stderr, done.stdout))
-
-
-def _environment() -> dict[str, str]:
-    """Ours less what would lead another Python to our modules."""
-    return {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
 
 
 def _ending(code: int, errors: str, output: str) -> str:
@@ -217,7 +222,7 @@ def _scene(python: Path, scene: Path, gpu: int, timeout: float) -> Iterator[Step
     if not scene.name.endswith(_SCENES):
         yield Step("scene", False, f"{scene} is no scene that Habitat reads", f"give one of {', '.join(_SCENES)}")
         return
-    reply = ask(python, "scene", str(gpu), str(scene.resolve()), timeout=timeout)
+    reply = ask(python, "scene", str(gpu), str(scene.resolve()), str(WORKER), timeout=timeout)
     if reply.answer is None:
         yield Step("scene", False, f"{scene}: {reply.wrong}", reply.mend or "is the file whole?")
         return

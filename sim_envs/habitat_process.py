@@ -16,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 
 from sim_envs import habitat_worker as protocol
-from sim_envs.simulator import SceneError, SimulatorError
+from sim_envs.simulator import SceneError, SimulatorError, SimulatorLostError
 
 WORKER = Path(protocol.__file__)
 _TAIL_LINES, _TAIL_BYTES = 12, 8192  # of the worker's log, shown when it fails
@@ -25,7 +25,7 @@ _PATIENCE = 2.0  # s for a worker to end by itself
 _QUIET = {"MAGNUM_LOG": "quiet", "HABITAT_SIM_LOG": "quiet"}
 
 
-class WorkerFailedError(SimulatorError):
+class WorkerFailedError(SimulatorLostError):
     """The worker process is of no more use; the message ends with the last lines of its log."""
 
 
@@ -162,6 +162,11 @@ class Refused(SimulatorError):
         self.kind = kind
 
 
+def foreign_environment() -> dict[str, str]:
+    """Ours less what would lead another Python to our modules, or to those of a ROS that was sourced."""
+    return {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
+
+
 def _spawn(
     python: str, worker: Path, theirs: socket.socket, memory: int, log: IO[bytes]
 ) -> subprocess.Popen[bytes]:
@@ -171,7 +176,7 @@ def _spawn(
     try:
         return subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(theirs.fileno(), memory),
-            env={**os.environ, **_QUIET})
+            env={**foreign_environment(), **_QUIET})
     except OSError as error:
         raise SimulatorError(
             f"habitat-python {python!r} cannot be started ({error.strerror or error}): give the path of the Python "

@@ -24,6 +24,10 @@ class SimulatorError(ValueError):
     """A simulator cannot do what was asked; the message says what, where and how to mend it."""
 
 
+class SimulatorLostError(SimulatorError):
+    """What simulates broke down, and begins anew when it is asked again: the same may be tried once more."""
+
+
 class SceneError(SimulatorError):
     """A scene is missing, broken or unusable for this robot."""
 

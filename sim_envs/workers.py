@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, TypeVar
 
-from sim_envs.simulator import SimulatorError
+from sim_envs.simulator import SimulatorError, SimulatorLostError
 
 # One thread per process: the processes are the parallelism, and sums come out the same however many there are.
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -36,6 +36,18 @@ class _DeathError(Exception):
     def __init__(self, exitcode: int | None) -> None:
         super().__init__(_cause(exitcode))
         self.kind = WorkerKilledError if exitcode == -signal.SIGKILL else WorkerError
+
+
+T = TypeVar("T")
+_TRIES = 3
+
+
+def tried_again(action: Callable[[], T]) -> T:
+    """What `action` returns, at the third try at the latest where what simulates breaks down."""
+    for _ in range(_TRIES - 1):
+        with contextlib.suppress(SimulatorLostError):
+            return action()
+    return action()
 
 
 Job = Callable[[int], Any]  # a job's number in, its result out; both cross the process boundary

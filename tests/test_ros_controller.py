@@ -100,6 +100,19 @@ def wall(at: float, base: Base, mount: float = 0.0) -> LaserScan:
 # --- obstacles ----------------------------------------------------------------------------------------------------
 
 
+def test_it_says_that_something_is_in_the_way(base: Callable[..., Base]) -> None:
+    driven = base(obstacles="scan")
+    for _ in range(30):
+        driven.node._on_scan(wall(0.3, driven))
+        driven.tick(Velocity(0.3))
+    assert driven.sent.linear == 0.0
+    assert (driven.node._mode, driven.node._reason) == ("driving", "something is in the way")
+    for _ in range(30):
+        driven.node._on_scan(wall(6.0, driven))
+        driven.tick(Velocity(0.3))
+    assert driven.sent.linear > 0.2 and driven.node._reason == ""
+
+
 @pytest.mark.parametrize("period", [2, 4])  # ticks: 10 and 5 Hz
 @pytest.mark.parametrize("dies_at", [9.0, 1.2, 0.9, 0.75])  # m left
 def test_it_never_touches_what_its_laser_showed(base: Callable[..., Base], period: int, dies_at: float) -> None:
@@ -252,6 +265,18 @@ def test_odometry_beyond_all_numbers_stops_it(base: Callable[..., Base]) -> None
         driven.node._on_odometry(message)
     driven.node._tick()
     assert driven.sent == Velocity() and "odometry" in driven.node._reason
+
+
+def test_a_clock_that_has_not_begun_is_told_as_such(base: Callable[..., Base]) -> None:
+    driven = base()
+    now, driven.now = driven.now, -round(TICK * NANOSECONDS)
+    for _ in range(3):
+        driven.now = -round(TICK * NANOSECONDS)
+        driven.tick(odometry=False)
+        assert "there is no clock yet" in driven.node._reason
+    driven.now = now
+    driven.tick(Velocity(0.2))
+    assert "clock" not in driven.node._reason, "its beginning is no jump"
 
 
 def test_a_person_s_word_lasts_a_moment_whatever_the_clock_does(base: Callable[..., Base]) -> None:

@@ -15,6 +15,7 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 for Python is an extra: pip install 'nav-foundation[ros]'")
 
 from geometry_msgs.msg import PoseStamped, TransformStamped
+from std_msgs.msg import String
 
 from nav_foundation.robot import load_robot
 from nav_foundation.types import NANOSECONDS, Pose2, Velocity
@@ -145,6 +146,12 @@ def test_a_goal_is_told_from_the_robot(started: Callable[..., Any]) -> None:
     driver.navigator._on_pose(place(3.0, 0.0, "nowhere"))
     driver.look(Pose2(1.0, 2.0, math.pi))
     assert driver.goal.x == pytest.approx(-2.0), "a goal that is refused changes nothing"
+    assert "nowhere" in driver.navigator._refused
+    driver.navigator._on_words(String(data="route: up"))
+    assert driver.navigator._refused.startswith("goal_words: 'route: up'")
+    driver.navigator._on_pose(place(1.0, 0.0, "odom"))
+    driver.look(Pose2(1.0, 2.0, math.pi))
+    assert driver.navigator._refused == ""
 
 
 def test_a_navigator_whose_planning_fails_goes_on(started: Callable[..., Any]) -> None:

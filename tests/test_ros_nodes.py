@@ -22,6 +22,7 @@ from rclpy.parameter import Parameter
 from nav_foundation import cli
 from nav_foundation.robot import shipped_robots
 from ros_nodes import parameters
+from ros_nodes.commands import check_parameters
 from ros_nodes.controller import ControllerParameters
 from ros_nodes.graph import (
     _ALWAYS,
@@ -66,7 +67,7 @@ def test_no_node_overwrites_what_rclpy_keeps() -> None:
     bare.destroy_node()
     rclpy.shutdown(context=context)
     ours = set()
-    for module in ("ros_nodes.node", *(module for module, _ in NODES.values())):
+    for module in ("ros_nodes.node", *(module for module, *_ in NODES.values())):
         tree = ast.parse(inspect.getsource(__import__(module, fromlist=["_"])))
         for part in ast.walk(tree):
             if isinstance(part, ast.Attribute) and isinstance(part.ctx, ast.Store):
@@ -159,6 +160,28 @@ def test_a_parameter_file_adds_to_the_robot_s_own(tmp_path: Path) -> None:
     assert parameter_files(RobotOptions()) == [own]
     with pytest.raises(ValueError, match="does not exist"):
         parameter_files(RobotOptions(params="nothing.yaml"))
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("/**/controller: {ros__parameters: {margin: wide}}", "margin is 'wide': it takes a number"),
+    ("/**/controller: {ros__parameters: {margin: '0,5'}}", "margin is '0,5': it takes a number"),
+    ("/**/controller: {ros__parameters: {margn: 0.5}}", "did you mean 'margin'"),
+    ("/**/navigater: {ros__parameters: {debug_rate: 1.0}}", "did you mean 'navigator'"),
+    ("/**: {ros__parameters: {robot: 3}}", "robot is 3: it takes a text"),
+    ("/**/joystick: {stop_button: 2}", "holds no ros__parameters"),
+    ("/**/joystick: {ros__parameters: {stop_button: 2.5}}", "takes a whole number"),
+])
+def test_a_parameter_file_is_checked_before_anything_begins(text: str, said: str, tmp_path: Path) -> None:
+    """ROS takes any name, and drops a text where another file says a number."""
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=f"mine.yaml.*{said}"):
+        check_parameters(RobotOptions(params=str(file)), sim=True)
+    file.write_text("/**: {ros__parameters: {use_sim_time: true, base_frame: base}}\n"
+                    "/r1/controller: {ros__parameters: {margin: 1, speed: 0.5}}")
+    check_parameters(RobotOptions(params=str(file)), sim=False)
+    for own in PARAMETERS.glob("*.yaml"):
+        check_parameters(RobotOptions(params=str(own)), sim=False)
 
 
 def test_options_come_as_texts() -> None:

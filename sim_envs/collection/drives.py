@@ -27,6 +27,7 @@ from sim_envs.scenes.splits import scene_refs
 from sim_envs.simulator import SceneRef, Simulator, SimulatorError
 from sim_envs.tasks.episode import EXPLORED_ENOUGH, VARIANTS, Episode, EpisodeError
 from sim_envs.tasks.generate import generate_episode
+from sim_envs.workers import tried_again
 from sim_envs.world import World, WorldSettings, tour_poses
 
 EPISODES_PER_SCENE = {"house": 8, "city": 40}
@@ -51,7 +52,7 @@ class Collector:
     def __call__(self, index: int) -> Drive | str:
         scene = scene_at(self._scenes, self.settings, index)
         try:
-            return self.drive(index, scene)
+            return tried_again(lambda: self.drive(index, scene))
         except SimulatorError as error:
             if scene.kind == "file" and not isinstance(error, EpisodeError):
                 raise  # there is no other scene to go on with

@@ -36,7 +36,7 @@ from sim_envs.scenes.splits import scene_refs
 from sim_envs.simulator import SceneError, SceneRef, Simulator
 from sim_envs.tasks.episode import Episode, EpisodeError
 from sim_envs.tasks.generate import generate_episode
-from sim_envs.workers import run_jobs
+from sim_envs.workers import run_jobs, tried_again
 from sim_envs.world import World, WorldSettings
 
 # A house of its own for every episode says most about unseen places; a city is large and costly to build.
@@ -135,9 +135,9 @@ class EpisodeRunner:
         """What `action` returns, or a record with the `error` that makes this episode unusable."""
         scene = self.scenes[index]
         try:
-            return action()
+            return tried_again(action)
         except (EpisodeError, SceneError) as error:
-            if isinstance(error, SceneError) and scene.kind == "file":
+            if isinstance(error, SceneError) and scene.kind == "file" and set(self.scenes) == {scene}:
                 raise  # there is no other scene to go on with
             return {"index": index, "scene": str(scene), "error": str(error)}
 

@@ -120,7 +120,9 @@ class EvaluationSettings:
         if self.episodes_file is not None:
             settings["episodes_file"] = _digest(self.episodes_file)
         if self.scenes not in ("houses", "city") and (ref := parse_scene(self.scenes)).kind == "file":
-            settings["scenes"] = f"{Path(ref.path).name} {_digest(Path(ref.path))}"
+            path = Path(ref.path)
+            digests = " ".join(map(_digest, self.backend.beside(path) or [path]))
+            settings["scenes"] = f"{path.name} {digests}"
         return plain({**settings, "version": nav_foundation.__version__})
 
 
