@@ -83,7 +83,7 @@ def _parser() -> _Parser:
     from nav_foundation.model.commands import add_import_checkpoint
     from nav_foundation.training.commands import add_dagger, add_finetune, add_train
     from policies.prediction.commands import add_predict
-    from ros_nodes.commands import add_node, add_robot
+    from ros_nodes.commands import add_goal, add_node, add_robot
     from sim_envs.collection.commands import add_collect, collector
     from sim_envs.habitat_commands import add_habitat
 
@@ -107,6 +107,7 @@ def _parser() -> _Parser:
     add_predict(verbs, _verb)
     add_import_checkpoint(verbs, _verb)
     add_robot(verbs, _verb)
+    add_goal(verbs, _verb)
     add_habitat(verbs, _verb)
     add_node(verbs, _verb)
     return parser

@@ -1,4 +1,4 @@
-"""The verbs `robot` and `node`: what launch files start, started without ROS's own tools."""
+"""The verbs `robot`, `node` and `goal`: what launch files start and ROS's own tools ask for, without either."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import signal
 import subprocess
@@ -61,6 +62,69 @@ def add_node(verbs: Any, verb: Callable[..., argparse.ArgumentParser]) -> None:
   nav-foundation node controller --ros-args -p robot:=jackal -p drive:=true
   nav-foundation node navigator controller --ros-args --params-file my.yaml""")
     parser.add_argument("names", nargs=argparse.REMAINDER, metavar="NAME... [--ros-args ...]", help="names of nodes")
+
+
+def add_goal(verbs: Any, verb: Callable[..., argparse.ArgumentParser]) -> None:
+    parser = verb(verbs, "goal", None, "tell a robot that runs where to go, to stop, or ask how it gets on", """\
+  nav-foundation goal point 2 0                  (m ahead of where it stands, and to its left)
+  nav-foundation goal words "go through the door" --wait 60
+  nav-foundation goal proposed --wait 60         (what a simulated robot proposes)
+  nav-foundation goal stop                       (at once, until `goal release`)
+
+`nav-foundation robot` starts the robot. The last goal counts. Exit codes: 0, or with --wait 1 where it did not arrive;
+2 where there is no robot, or it refuses.""")
+    actions = parser.add_subparsers(title="actions", metavar="action")
+    more = "  nav-foundation goal"
+    point = _asks(actions, verb, "point", "drive to a place", f"{more} point 2 0\n{more} point 4 -1.5 --frame odom")
+    point.add_argument("x", type=_number, metavar="X", help="m ahead")
+    point.add_argument("y", type=_number, metavar="Y", help="m to the left")
+    point.add_argument("--frame", default="base_link", metavar="FRAME", help="base_link, from where it stands now "
+                       "(default), odom, from where its odometry began, or one that tf leads from")
+    words = _asks(actions, verb, "words", "do what words say", f"""{more} words "go through the door and turn left"
+{more} words "object: chair" --wait 120\n{more} words "route: left"\n{more} words explore""")
+    words.add_argument("words", nargs="+", metavar="WORDS", help="an instruction, object: ..., "
+                       "route: left|right|straight|back, or explore")
+    image = _asks(actions, verb, "image", "drive to where a picture was taken", f"{more} image door.jpg --wait 60")
+    image.add_argument("file", type=Path, metavar="FILE", help="what the robot's camera would see there")
+    _asks(actions, verb, "proposed", "drive to what the simulated robot proposes", f"{more} proposed --wait 60")
+    for name, about in (
+        ("cancel", "give the goal up: the robot stands until it is given another one"),
+        ("stop", "emergency stop: the robot stands at once, until it is released"),
+        ("release", "end the emergency stop: the robot goes on to its goal, if it has one"),
+        ("status", "say what the robot does"),
+    ):
+        _asks(actions, verb, name, about, f"{more} {name}", follows=False)
+
+
+def _asks(
+    actions: Any, verb: Callable[..., argparse.ArgumentParser], name: str, about: str, examples: str,
+    follows: bool = True,
+) -> argparse.ArgumentParser:
+    parser = verb(actions, name, _goal, about, examples)
+    parser.set_defaults(action=name)
+    parser.add_argument("--namespace", default="", metavar="NS", help="of the robot's nodes, as it was started with")
+    if follows:
+        parser.add_argument("--wait", type=_number, metavar="SECONDS", help="tell how it gets on until it has arrived, "
+                            "this long at most")
+    return parser
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"it takes a number; got {text!r}")
+    return number
+
+
+def _goal(options: argparse.Namespace) -> None:
+    _check_ros()
+    os.environ.update(dds_environment(os.environ))
+    from ros_nodes.asking import run
+
+    sys.exit(run(options))
 
 
 def _node(options: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 ALONE = tuple(  # two graphs of nodes would be late
-    f"test_ros_{what}.py" for what in ("controller", "drive", "faults", "goals", "joystick", "recorder")
+    f"test_ros_{what}.py" for what in ("asking", "controller", "drive", "faults", "goals", "joystick", "recorder")
 )
 
 
