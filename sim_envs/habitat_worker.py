@@ -37,6 +37,7 @@ LARGEST_MESSAGE = 256 << 20  # bytes; a longer one is no message
 CHANNELS = {"depth": ((), np.float32), "semantic": ((), np.int32), "rgb": ((3,), np.uint8)}
 SNAP_REACH = 2.0  # m
 START_REACH = 0.5  # m, how far off the navigable area a motion may start
+WAY_REACH = 0.3  # m along the floor, how far off it a way may start and end
 LEVEL_REACH = 0.25  # m, a point this far above or below a floor is taken to stand on it
 STEP = 0.2  # m, longer steps go in pieces: Habitat refuses those that end far off its floor
 
@@ -169,7 +170,7 @@ class Habitat:
         self._scene: tuple[Any, ...] | None = None
         self._footprint: dict[str, float] | None = None
         self._sensors: dict[tuple[Any, ...], str] = {}  # (channel, width, height, degrees) -> name
-        self._islands: list[int] = []  # kept, the largest first
+        self._islands: list[int] = []  # for samples, clearance and plans: no table tops; the largest first
 
     def load(self, path: str, dataset: str, footprint: dict[str, float], gpu: int | None) -> dict[str, Any]:
         scene = (path, dataset, gpu)
@@ -282,8 +283,8 @@ class Habitat:
 
     def step(self, start: list[float], end: list[float]) -> dict[str, Any]:
         finder = self._loaded()
-        here = self._snapped(start)
-        if here is None or math.hypot(here[0] - start[0], here[2] - start[2]) > START_REACH:
+        here = self._snapped(start, START_REACH)
+        if here is None:
             raise Refusal("off the floor", "start")
         dx, dz = end[0] - here[0], end[2] - here[2]
         pieces = max(1, math.ceil(math.hypot(dx, dz) / STEP))
@@ -296,7 +297,7 @@ class Habitat:
 
     def geodesic(self, start: list[float], goals: list[list[float]]) -> dict[str, Any]:
         finder = self._loaded()
-        here, places = self._snapped(start), [self._snapped(goal) for goal in goals]
+        here, places = self._snapped(start, WAY_REACH), [self._snapped(goal, WAY_REACH) for goal in goals]
         usable = [index for index, place in enumerate(places) if place is not None]
         if here is None or not usable:
             return {"path": []}
@@ -338,15 +339,13 @@ class Habitat:
             free = level_free if free is None else free | level_free
         return packed(free, float(lower[0]), float(lower[2]))
 
-    def _snapped(self, point: list[float]) -> np.ndarray | None:
-        """[3] float32 the nearest point within reach on an island that counts."""
-        finder, wanted = self._sim.pathfinder, np.asarray(point, np.float32)
-        found = np.asarray(finder.snap_point(wanted), np.float32)
-        if np.isfinite(found).all() and finder.get_island(found) not in self._islands:  # a table top, a roof
-            others = [np.asarray(finder.snap_point(wanted, island), np.float32) for island in self._islands]
-            found = min(others, key=lambda p: float(np.nan_to_num(np.linalg.norm(p - wanted), nan=np.inf)))
-        near = np.isfinite(found).all() and np.linalg.norm(found - wanted) <= SNAP_REACH
-        return found if near else None
+    def _snapped(self, point: list[float], across: float = SNAP_REACH) -> np.ndarray | None:
+        """[3] float32 the nearest point, at most `across` metres aside, on whatever island: the nearest of those that
+        are kept may be behind a wall."""
+        wanted = np.asarray(point, np.float32)
+        found = np.asarray(self._sim.pathfinder.snap_point(wanted), np.float32)
+        aside = math.hypot(found[0] - wanted[0], found[2] - wanted[2])
+        return found if np.linalg.norm(found - wanted) <= SNAP_REACH and aside <= across else None  # NaN is not
 
     def _loaded(self) -> Any:
         if self._scene is None:
