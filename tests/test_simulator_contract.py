@@ -6,6 +6,7 @@ The embedded simulator and Habitat's client with a stand-in behind it are always
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from collections.abc import Callable, Iterator
@@ -87,6 +88,18 @@ def test_a_scene_is_the_same_after_another_one(simulator: Simulator, load: Load)
     again = load("room")
     assert again.navigable_area == first.navigable_area
     np.testing.assert_array_equal(depth_of(simulator, HERE), before)
+
+
+def test_a_scene_is_loaded_again_after_a_broken_one(simulator: Simulator, load: Load, tmp_path: Path) -> None:
+    good, broken = scenes.room(tmp_path / "good.glb"), tmp_path / "broken.glb"
+    sidecar = {"render_asset": good.name, "up": [0, 1, 0], "front": [0, 0, -1]}
+    good.with_suffix(".stage_config.json").write_text(json.dumps(sidecar))
+    broken.write_bytes(bytes(range(256)) * 20)
+    first = simulator.load(SceneRef("file", path=str(good)), ROBOT)
+    with pytest.raises(SceneError, match=str(broken)):
+        simulator.load(SceneRef("file", path=str(broken)), ROBOT)
+    assert simulator.load(SceneRef("file", path=str(good)), ROBOT).navigable_area == first.navigable_area
+    assert load("room").navigable_area == pytest.approx(first.navigable_area)
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------------
@@ -280,7 +293,7 @@ def test_habitat_leads_no_way_through_the_walls_of_a_closet(
     inside, outside = np.array([3.2, -2.2, 0.0]), np.zeros(3)
     assert simulator.geodesic(outside, inside[None]).distance == math.inf
     assert simulator.geodesic(inside, outside[None]).distance == math.inf
-    assert simulator.geodesic(inside, np.array([[3.4, -2.0, 0.0]])).distance == pytest.approx(math.hypot(0.2, 0.2), abs=0.05)
+    assert simulator.geodesic(inside, np.array([[3.4, -2.2, 0.0]])).distance == pytest.approx(0.2, abs=0.05)
     assert simulator.geodesic(outside, np.array([[3.2, 0.0, 0.0], [3.2, -2.0, 0.0]])).goal == 0
     snapped = simulator.snap(inside)
     assert snapped is not None
