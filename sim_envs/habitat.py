@@ -47,7 +47,7 @@ _NAMELESS = {"", "unknown", "void", "unlabeled", "undefined", "none"}
 
 
 class HabitatSimulator:
-    """Implements `Simulator`. One scene at a time; the worker is kept when scenes change.
+    """Implements `Simulator`. One scene at a time; the worker is kept when scenes change, but not when one fails.
 
     A worker that dies, hangs or sends nonsense raises a `WorkerFailedError` at the call that notices, and is reaped.
     The next call starts another one and loads the scene again. When two in a row have failed without answering a call,
@@ -135,9 +135,11 @@ class HabitatSimulator:
         """A call to the worker, whatever it has loaded."""
         try:
             return self._running().call(name, timeout=timeout, **arguments)
-        except WorkerFailedError:
-            self._failures += 1
-            if self._process is not None:
+        except SimulatorError as error:
+            lost = isinstance(error, WorkerFailedError)
+            self._failures += lost
+            # Habitat takes a scene that failed for the one before, and would not load that again.
+            if self._process is not None and (lost or name == "load"):
                 self._process.close()
                 self._process = None
             raise

@@ -157,7 +157,7 @@ class HabitatProcess:
 class Refused(SimulatorError):
     """The worker is well and says no; `kind` tells what for."""
 
-    def __init__(self, message: str, kind: str) -> None:
+    def __init__(self, message: str, kind: str = "") -> None:
         super().__init__(message)
         self.kind = kind
 

@@ -35,8 +35,10 @@ CALLS = ("load", "render", "step", "geodesic", "sample", "snap", "clearance", "t
 LARGEST_MESSAGE = 256 << 20  # bytes; a longer one is no message
 # In the order in which they lie in memory. Shape of a pixel, and its type.
 CHANNELS = {"depth": ((), np.float32), "semantic": ((), np.int32), "rgb": ((3,), np.uint8)}
+SENSORS = 32  # kept; each has its own pictures
 SNAP_REACH = 2.0  # m
 START_REACH = 0.5  # m, how far off the navigable area a motion may start
+WAY_REACH = 0.3  # m along the floor, how far off it a way may start and end
 LEVEL_REACH = 0.25  # m, a point this far above or below a floor is taken to stand on it
 STEP = 0.2  # m, longer steps go in pieces: Habitat refuses those that end far off its floor
 
@@ -145,13 +147,15 @@ def _answer(back_end: Any, memory: Memory, request: dict[str, Any]) -> dict[str,
 
 
 def _die_with(parent: int) -> None:
-    """Ask Linux for a SIGKILL when the client dies, which ends even a worker that is busy or hangs."""
+    """Ask Linux for a SIGKILL when the client, or a wrapper between, dies: it ends even a worker that hangs."""
     try:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+        if os.getppid() != parent:
+            os.kill(parent, 0)  # signals nothing, but looks for it
+    except ProcessLookupError:
+        sys.exit(f"the client, process {parent}, died before its worker had started")
     except (OSError, AttributeError):
         return  # not Linux: the closed socket has to do
-    if os.getppid() != parent:
-        os._exit(0)  # it died before we asked
 
 
 def start_habitat() -> tuple[Habitat, dict[str, str], bool]:
@@ -169,7 +173,7 @@ class Habitat:
         self._scene: tuple[Any, ...] | None = None
         self._footprint: dict[str, float] | None = None
         self._sensors: dict[tuple[Any, ...], str] = {}  # (channel, width, height, degrees) -> name
-        self._islands: list[int] = []  # kept, the largest first
+        self._islands: list[int] = []  # for samples, clearance and plans: no table tops; the largest first
 
     def load(self, path: str, dataset: str, footprint: dict[str, float], gpu: int | None) -> dict[str, Any]:
         scene = (path, dataset, gpu)
@@ -177,7 +181,11 @@ class Habitat:
             self._scene = None  # should loading fail, nothing is loaded
             with tempfile.TemporaryDirectory() as folder:
                 file, dataset = scene_files(path, dataset, folder)
-                self._enter(file, dataset, (0 if glob.glob("/dev/nvidia[0-9]*") else -1) if gpu is None else gpu)
+                try:
+                    self._enter(file, dataset, (0 if glob.glob("/dev/nvidia[0-9]*") else -1) if gpu is None else gpu)
+                except Exception as error:
+                    why = " ".join(str(error).replace(folder, os.path.dirname(path)).split())[:500]
+                    raise Refusal(f"{path} cannot be loaded by Habitat: {why}: is the file whole?", "scene") from None
             self._footprint = None
         if footprint != self._footprint:
             self._footprint = None
@@ -264,11 +272,14 @@ class Habitat:
 
     def _sensor_of(self, channel: str, width: int, height: int, degrees: float) -> str:
         key = (channel, width, height, degrees)
-        if key not in self._sensors:
+        name = self._sensors.pop(key, "")
+        if not name:
             name = "-".join(map(str, key))
             self._sim.add_sensor(self._sensor(name, *key))
-            self._sensors[key] = name
-        return self._sensors[key]
+        self._sensors[key] = name  # the last one used is the last
+        if len(self._sensors) > SENSORS and hasattr(self._sim, "remove_sensor"):
+            self._sim.remove_sensor(self._sensors.pop(next(iter(self._sensors))))
+        return name
 
     def _sensor(self, name: str, channel: str, width: int, height: int, degrees: float) -> Any:
         """In the agent's own place: the agent is put where the camera is."""
@@ -282,8 +293,8 @@ class Habitat:
 
     def step(self, start: list[float], end: list[float]) -> dict[str, Any]:
         finder = self._loaded()
-        here = self._snapped(start)
-        if here is None or math.hypot(here[0] - start[0], here[2] - start[2]) > START_REACH:
+        here = self._snapped(start, START_REACH)
+        if here is None:
             raise Refusal("off the floor", "start")
         dx, dz = end[0] - here[0], end[2] - here[2]
         pieces = max(1, math.ceil(math.hypot(dx, dz) / STEP))
@@ -296,7 +307,7 @@ class Habitat:
 
     def geodesic(self, start: list[float], goals: list[list[float]]) -> dict[str, Any]:
         finder = self._loaded()
-        here, places = self._snapped(start), [self._snapped(goal) for goal in goals]
+        here, places = self._snapped(start, WAY_REACH), [self._snapped(goal, WAY_REACH) for goal in goals]
         usable = [index for index, place in enumerate(places) if place is not None]
         if here is None or not usable:
             return {"path": []}
@@ -305,8 +316,7 @@ class Habitat:
         way.requested_ends = np.array([places[index] for index in usable], np.float32)
         if not finder.find_path(way):
             return {"path": []}
-        path = [_numbers(point) for point in way.points]
-        return {"path": path, "goal": usable[way.closest_end_point_index]}
+        return {"path": [_numbers(point) for point in way.points], "goal": usable[way.closest_end_point_index]}
 
     def sample(self, seed: int) -> list[float]:
         finder = self._loaded()
@@ -314,8 +324,7 @@ class Habitat:
         return _numbers(finder.get_random_navigable_point(100, self._islands[0]))
 
     def snap(self, point: list[float]) -> list[float] | None:
-        self._loaded()
-        found = self._snapped(point)
+        found = self._snapped(point) if self._loaded() else None
         return None if found is None else _numbers(found)
 
     def clearance(self, points: list[list[float]]) -> list[float]:
@@ -334,19 +343,15 @@ class Habitat:
         free: Any = None
         for level in np.arange(lower[1], upper[1] + 1.0, 1.0):  # each height shows half a metre up and down
             islands = np.asarray(finder.get_topdown_island_view(resolution, float(level), 0.5))
-            level_free = np.isin(islands, self._islands)
-            free = level_free if free is None else free | level_free
+            free = np.isin(islands, self._islands) | (False if free is None else free)
         return packed(free, float(lower[0]), float(lower[2]))
 
-    def _snapped(self, point: list[float]) -> np.ndarray | None:
-        """[3] float32 the nearest point within reach on an island that counts."""
-        finder, wanted = self._sim.pathfinder, np.asarray(point, np.float32)
-        found = np.asarray(finder.snap_point(wanted), np.float32)
-        if np.isfinite(found).all() and finder.get_island(found) not in self._islands:  # a table top, a roof
-            others = [np.asarray(finder.snap_point(wanted, island), np.float32) for island in self._islands]
-            found = min(others, key=lambda p: float(np.nan_to_num(np.linalg.norm(p - wanted), nan=np.inf)))
-        near = np.isfinite(found).all() and np.linalg.norm(found - wanted) <= SNAP_REACH
-        return found if near else None
+    def _snapped(self, point: list[float], across: float = SNAP_REACH) -> np.ndarray | None:
+        """[3] the nearest point, at most `across` metres aside, on any island: a large one may be behind a wall."""
+        wanted = np.asarray(point, np.float32)
+        found = np.asarray(self._sim.pathfinder.snap_point(wanted), np.float32)
+        aside = math.hypot(found[0] - wanted[0], found[2] - wanted[2])
+        return found if np.linalg.norm(found - wanted) <= SNAP_REACH and aside <= across else None  # NaN is not
 
     def _loaded(self) -> Any:
         if self._scene is None:

@@ -100,3 +100,9 @@ def gap(path: Path) -> Path:
     """Two rooms of 3 x 3 m, joined by a gap of 0.7 m."""
     across = [((-0.1, low, 0.0, 0.1, high, HEIGHT), WHITE) for low, high in ((-1.5, -0.35), (0.35, 1.5))]
     return write_scene(path, [*walled(-3, -1.5, 3, 1.5), *across])
+
+
+def closet(path: Path) -> Path:
+    """8 x 6 m around the origin, and in its corner ahead to the right one of 1.6 x 1.6 m without a door."""
+    return write_scene(path, [
+        *walled(-4, -3, 4, 3), ((2.3, -3, 0.0, 2.4, -1.3, HEIGHT), WHITE), ((2.4, -1.4, 0.0, 4, -1.3, HEIGHT), WHITE)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import pickle
 import resource
 import signal
 import subprocess
@@ -32,6 +33,7 @@ from sim_envs.habitat_process import (
     WORKER,
     HabitatProcess,
     ProtocolError,
+    Refused,
     VersionError,
     WorkerDiedError,
     WorkerFailedError,
@@ -266,6 +268,22 @@ def test_what_is_no_python_says_so(tmp_path: Path, name: str, text: str | None, 
         path.chmod(0o755)
     with pytest.raises(kind, match=words):
         HabitatSimulator(path)
+
+
+def test_a_wrapper_may_stay_between(tmp_path: Path, scene: SceneRef) -> None:
+    path = tmp_path / "python"
+    path.write_text(f'#!/bin/sh\nshift\n{sys.executable} {STANDIN} "$@"\nexit $?\n')
+    path.chmod(0o755)
+    simulator = HabitatSimulator(path)
+    pid = simulator.worker_pid
+    assert pid is not None and simulator.load(scene, FOOTPRINT).navigable_area > 0
+    simulator.close()
+    assert gone(pid)
+
+
+def test_a_refusal_crosses_between_processes() -> None:
+    refusal = pickle.loads(pickle.dumps(Refused("off the floor", "start")))
+    assert (str(refusal), refusal.kind) == ("off the floor", "start")
 
 
 def test_ctrl_c_in_a_call_does_not_mix_up_answers(make: Make, scene: SceneRef) -> None:

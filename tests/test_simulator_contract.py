@@ -6,6 +6,7 @@ The embedded simulator and Habitat's client with a stand-in behind it are always
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from collections.abc import Callable, Iterator
@@ -52,7 +53,8 @@ def simulator(request: pytest.FixtureRequest) -> Iterator[Simulator]:
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("contract")
-    make = {"room": scenes.room, "maze": scenes.maze, "halves": scenes.halves, "step": scenes.step, "gap": scenes.gap}
+    make = {"room": scenes.room, "maze": scenes.maze, "halves": scenes.halves, "step": scenes.step, "gap": scenes.gap,
+            "closet": scenes.closet}
     return {name: write(folder / f"{name}.glb") for name, write in make.items()}
 
 
@@ -86,6 +88,18 @@ def test_a_scene_is_the_same_after_another_one(simulator: Simulator, load: Load)
     again = load("room")
     assert again.navigable_area == first.navigable_area
     np.testing.assert_array_equal(depth_of(simulator, HERE), before)
+
+
+def test_a_scene_is_loaded_again_after_a_broken_one(simulator: Simulator, load: Load, tmp_path: Path) -> None:
+    good, broken = scenes.room(tmp_path / "good.glb"), tmp_path / "broken.glb"
+    sidecar = {"render_asset": good.name, "up": [0, 1, 0], "front": [0, 0, -1]}
+    good.with_suffix(".stage_config.json").write_text(json.dumps(sidecar))
+    broken.write_bytes(bytes(range(256)) * 20)
+    first = simulator.load(SceneRef("file", path=str(good)), ROBOT)
+    with pytest.raises(SceneError, match=str(broken)):
+        simulator.load(SceneRef("file", path=str(broken)), ROBOT)
+    assert simulator.load(SceneRef("file", path=str(good)), ROBOT).navigable_area == first.navigable_area
+    assert load("room").navigable_area == pytest.approx(first.navigable_area)
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------------
@@ -269,6 +283,24 @@ def test_a_gap_lets_the_narrow_pass(simulator: Simulator, load: Load) -> None:
     assert simulator.geodesic(start, goals).distance == math.inf
 
 
+def test_habitat_leads_no_way_through_the_walls_of_a_closet(
+    simulator: Simulator, load: Load, request: pytest.FixtureRequest
+) -> None:
+    """The embedded simulator has no such small rooms and takes the floor before them."""
+    if request.node.callspec.params["simulator"] != "habitat":
+        pytest.skip("needs --habitat-python PATH")
+    load("closet")
+    inside, outside = np.array([3.2, -2.2, 0.0]), np.zeros(3)
+    assert simulator.geodesic(outside, inside[None]).distance == math.inf
+    assert simulator.geodesic(inside, outside[None]).distance == math.inf
+    assert simulator.geodesic(inside, np.array([[3.4, -2.2, 0.0]])).distance == pytest.approx(0.2, abs=0.05)
+    assert simulator.geodesic(outside, np.array([[3.2, 0.0, 0.0], [3.2, -2.0, 0.0]])).goal == 0
+    snapped = simulator.snap(inside)
+    assert snapped is not None
+    np.testing.assert_allclose(snapped, inside, atol=LEVEL)
+    assert simulator.try_step(Pose.at(inside, 0.0), HERE).pose.x > 2.4
+
+
 # --- the floor --------------------------------------------------------------------------------------------------------
 
 
@@ -312,6 +344,17 @@ def test_the_floor_plan_shows_where_the_robot_can_be(simulator: Simulator, load:
     assert plan.grid[rows[3], columns[3]] == TopDown.OBSTACLE
     centres = plan.centres(np.argwhere(free))
     np.testing.assert_allclose([centres.min(axis=0), centres.max(axis=0)], [[-3.8, -2.8], [3.8, 2.8]], atol=CELL)
+
+
+def test_a_closet_is_no_part_of_the_floor(simulator: Simulator, load: Load) -> None:
+    assert load("closet").navigable_area == pytest.approx(7.6 * 5.6 - 1.7 * 1.7, rel=0.05)
+    rng, inside = np.random.default_rng(3), np.array([[3.2, -2.2, 0.0]])
+    points = np.array([simulator.sample_navigable(rng) for _ in range(200)])
+    assert not ((points[:, 0] > 2.4) & (points[:, 1] < -1.4)).any()
+    assert simulator.clearance(inside)[0] == 0.0
+    plan = simulator.top_down(0.05)
+    row, column = plan.cells(inside[:, :2])[0]
+    assert plan.grid[row, column] != TopDown.FREE
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------
