@@ -20,7 +20,7 @@ from nav_foundation.geometry import path_length
 from nav_foundation.robot import CameraSpec, Footprint
 from sim_envs.habitat_frame import from_habitat, to_habitat
 from sim_envs.habitat_lens import Face, faces_of, is_native, native_hfov, paint
-from sim_envs.habitat_process import WORKER, HabitatProcess, Refused, WorkerFailedError
+from sim_envs.habitat_process import WORKER, HabitatProcess, Refused, WorkerDiedError, WorkerFailedError
 from sim_envs.habitat_worker import CHANNELS, picture_bytes
 from sim_envs.scenes.files import instance_of_points, outline_of
 from sim_envs.simulator import (
@@ -59,8 +59,8 @@ class HabitatSimulator:
         scene_dataset: str | Path = "", worker: Path = WORKER,
     ) -> None:
         """`python` is the interpreter that has habitat_sim. `gpu` is the number of the one that draws, -1 = none,
-        None = the first if there is one. `timeout` are the seconds that a call may take, `load_timeout` a scene. With
-        a `scene_dataset` (a .scene_dataset_config.json) scenes may be given by their names in it."""
+        None = the first that draws, if one does. `timeout` are the seconds that a call may take, `load_timeout` a
+        scene. With a `scene_dataset` (a .scene_dataset_config.json) scenes may be given by their names in it."""
         self._python, self._gpu, self._worker = python, gpu, worker
         self._timeout, self._load_timeout = timeout, load_timeout
         self._dataset = str(Path(scene_dataset).absolute()) if scene_dataset else ""
@@ -68,6 +68,7 @@ class HabitatSimulator:
         self._footprint: Footprint | None = None
         self._faces: dict[CameraSpec, tuple[Face, ...]] = {}
         self._failures = 0  # in a row
+        self._has_loaded = False  # anything
         self._process: HabitatProcess | None = None
         self._versions = self._running().versions
 
@@ -105,8 +106,15 @@ class HabitatSimulator:
         return str(path.absolute())
 
     def _enter(self, scene: SceneRef, path: str, footprint: Footprint) -> SceneInfo:
-        found = self._ask("load", timeout=self._load_timeout, path=path, dataset=self._dataset,
-                          footprint=asdict(footprint), gpu=self._gpu)
+        told = {"path": path, "dataset": self._dataset, "footprint": asdict(footprint)}
+        try:
+            found = self._ask("load", timeout=self._load_timeout, gpu=self._gpu, **told)
+        except WorkerDiedError:
+            if self._gpu is not None or self._has_loaded:
+                raise
+            self._gpu = -1  # a GPU that computes and cannot draw, as in many containers, aborts the process
+            found = self._ask("load", timeout=self._load_timeout, gpu=-1, **told)
+        self._has_loaded = True
         corners = from_habitat([found["lower"], found["upper"]])
         rooms = []
         for room in found["rooms"]:

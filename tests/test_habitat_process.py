@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -227,6 +228,23 @@ def test_a_killed_worker_is_noticed_and_the_scene_is_loaded_again(make: Make, sc
         simulator.render([Pose(-1.0, -1.0, 0.0, 0.3)], [CAMERA])
     assert simulator.load(scene, FOOTPRINT).navigable_area == info.navigable_area
     np.testing.assert_array_equal(simulator.render([Pose(-1.0, -1.0, 0.0, 0.3)], [CAMERA]).rgb, before)
+
+
+def test_where_a_gpu_cannot_draw_it_goes_without(
+    make: Make, scene: SceneRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int | None] = []
+    real = HabitatProcess.call
+
+    def call(self: HabitatProcess, name: str, **told: Any) -> Any:
+        asked.append(told.get("gpu"))
+        return real(self, name, **told)
+
+    monkeypatch.setattr(HabitatProcess, "call", call)
+    make("die@1").load(scene, FOOTPRINT)
+    assert asked == [None, -1]
+    with pytest.raises(WorkerDiedError):
+        make("die@1", gpu=0).load(scene, FOOTPRINT)  # that one was asked for
 
 
 def test_a_worker_that_fails_again_and_again_is_given_up_until_the_next_load(
