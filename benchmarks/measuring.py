@@ -50,7 +50,8 @@ def measure(parts: Mapping[str, Callable[[], list[Row]]], title: str, conditions
 
 def append(path: Path, title: str, conditions: str, rows: Sequence[Row]) -> None:
     """Add a table to the results, with all that is needed to measure it again."""
-    command = " ".join([f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    told = [Path(word).name if word.startswith("/") else word for word in sys.argv[1:]]  # where things lie is nobody's
+    command = " ".join([f"benchmarks/{Path(sys.argv[0]).name}", *told])
     day = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     lines = [
         f"## {title}, {day}", "",
