@@ -201,12 +201,10 @@ class Habitat:
         settings.scene_id, settings.gpu_device_id = file, gpu
         if dataset:
             settings.scene_dataset_config_file = dataset
-        settings.enable_physics = False
-        settings.load_semantic_mesh = True
+        settings.enable_physics, settings.load_semantic_mesh = False, True
         agent = lib.AgentConfiguration()
         agent.sensor_specifications = [self._sensor("textures", "rgb", 8, 8, 90.0)]  # without one none are loaded
-        configuration = lib.Configuration(settings, [agent])
-        self._sensors = {}
+        configuration, self._sensors = lib.Configuration(settings, [agent]), {}
         if self._sim is None:
             self._sim = lib.Simulator(configuration)
         else:
@@ -272,9 +270,8 @@ class Habitat:
 
     def _sensor_of(self, channel: str, width: int, height: int, degrees: float) -> str:
         key = (channel, width, height, degrees)
-        name = self._sensors.pop(key, "")
-        if not name:
-            name = "-".join(map(str, key))
+        name = "-".join(map(str, key))
+        if self._sensors.pop(key, None) is None:
             self._sim.add_sensor(self._sensor(name, *key))
         self._sensors[key] = name  # the last one used is the last
         if len(self._sensors) > SENSORS and hasattr(self._sim, "remove_sensor"):
@@ -283,8 +280,7 @@ class Habitat:
 
     def _sensor(self, name: str, channel: str, width: int, height: int, degrees: float) -> Any:
         """In the agent's own place: the agent is put where the camera is."""
-        kinds = self._lib.SensorType
-        sensor = self._lib.CameraSensorSpec()
+        kinds, sensor = self._lib.SensorType, self._lib.CameraSensorSpec()
         sensor.uuid, sensor.hfov = name, degrees
         sensor.sensor_type = {"rgb": kinds.COLOR, "depth": kinds.DEPTH, "semantic": kinds.SEMANTIC}[channel]
         sensor.resolution = [height, width]
@@ -296,9 +292,8 @@ class Habitat:
         here = self._snapped(start, START_REACH)
         if here is None:
             raise Refusal("off the floor", "start")
-        dx, dz = end[0] - here[0], end[2] - here[2]
+        dx, dz, contact = end[0] - here[0], end[2] - here[2], False
         pieces = max(1, math.ceil(math.hypot(dx, dz) / STEP))
-        contact = False
         for _ in range(pieces):
             aim = here + np.array([dx / pieces, 0.0, dz / pieces], np.float32)
             here = np.asarray(finder.try_step(here, aim), np.float32)

@@ -114,10 +114,10 @@ def test_the_worker_has_an_environment_of_its_own(tmp_path: Path, monkeypatch: p
     simulator.close()
 
 
-def test_the_choice_reads_its_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/me")
+def test_the_choice_reads_its_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NAV_HABITAT_PYTHON", "~/habitat/bin/python")
-    assert Backend("habitat").interpreter == "/home/me/habitat/bin/python"
+    assert Backend("habitat").interpreter == str(tmp_path / "habitat/bin/python")
     monkeypatch.setenv("NAV_HABITAT_GPU", "two")
     with pytest.raises(ValueError, match="NAV_HABITAT_GPU is 'two'"):
         Backend("habitat").simulator()
