@@ -16,7 +16,6 @@ import cv2
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
-from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import String
 
@@ -28,10 +27,9 @@ from nav_foundation.robot import load_robot
 from nav_foundation.types import NANOSECONDS
 from policies.recording import Asked, Control, Recording, RecordingSettings
 from ros_nodes.messages import camera_of, depth_of, pictures, pose2_of, rgb_of, stamp_ns, velocity_of
-from ros_nodes.node import LATCHED, SENSOR, NavigationNode, Rate
+from ros_nodes.node import LATCHED, SENSOR, SENSOR_ALL, NavigationNode, Rate
 from ros_nodes.parameters import parameter
 
-_ALL = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)  # none is left out, whoever sends it
 _OLDEST = 1.0  # s; what is stamped otherwise cannot be told apart by time from what has no stamp
 _PATIENCE = 60.0  # s for the disk, at the end
 _TOLD_FOR = 5.0  # s that a fault is shown
@@ -78,8 +76,8 @@ class Recorder(NavigationNode[RecorderParameters]):
     def _listen(self) -> None:
         wanted, listen = self.parameters, self.listen
         listen(*pictures(wanted.compressed), self._on_picture, SENSOR)
-        listen(Odometry, "odom", self._on_odometry, _ALL)
-        listen(TwistStamped if wanted.stamped else Twist, "cmd_vel", self._on_command, _ALL)
+        listen(Odometry, "odom", self._on_odometry, SENSOR_ALL)
+        listen(TwistStamped if wanted.stamped else Twist, "cmd_vel", self._on_command, SENSOR_ALL)
         listen(String, "navigator/status", self._on_navigator, LATCHED)
         listen(String, "controller/status", self._on_controller, LATCHED)
         if wanted.camera_info:

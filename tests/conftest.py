@@ -37,7 +37,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> RobotsTogeth
 def ros() -> Iterator[None]:
     """A domain of our own, on this computer alone; processes that we start inherit it."""
     with pytest.MonkeyPatch.context() as patch:
-        rclpy = pytest.importorskip("rclpy")
+        rclpy = pytest.importorskip("rclpy", reason="ROS 2 for Python is an extra: pip install 'nav-foundation[ros]'")
         patch.setenv("ROS_DOMAIN_ID", str(os.getpid() % 100 + 1))
         patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
         rclpy.init()

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import trimesh
 
 from nav_foundation.robot import load_robot
 from sim_envs.backend import Backend
@@ -21,7 +20,7 @@ from sim_envs.habitat import HabitatSimulator
 from sim_envs.simulator import Pose, SimulatorLostError, Step
 from sim_envs.tasks.habitat_files import load_episodes, save_episodes
 from sim_envs.workers import tried_again
-from tests.walled_room import write_walled_room
+from tests.walled_room import write_walled_glb
 
 STANDIN = Path(__file__).with_name("standin_habitat_worker.py")
 ROBOT = load_robot("turtlebot")
@@ -29,10 +28,7 @@ ROBOT = load_robot("turtlebot")
 
 @pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("scene")
-    walls = trimesh.load_scene(write_walled_room(folder / "room.obj"), process=False, split_objects=True)
-    walls.export(folder / "room.glb")
-    return folder / "room.glb"
+    return write_walled_glb(tmp_path_factory.mktemp("scene"))
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import trimesh
 
 from nav_foundation.robot import CameraSpec, Footprint, load_robot
 from sim_envs.backend import Backend
@@ -42,7 +41,7 @@ from sim_envs.habitat_process import (
 )
 from sim_envs.simulator import Mover, Pose, SceneError, SceneRef, SimulatorError
 from sim_envs.tasks.episode import TaskName
-from tests.walled_room import write_walled_room
+from tests.walled_room import write_walled_glb
 
 STANDIN = Path(__file__).with_name("standin_habitat_worker.py")
 FOOTPRINT = Footprint(radius=0.2, height=1.0)
@@ -52,10 +51,7 @@ Make = Callable[..., HabitatSimulator]
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> SceneRef:
-    folder = tmp_path_factory.mktemp("scene")
-    room = trimesh.load_scene(write_walled_room(folder / "room.obj"), process=False, split_objects=True)
-    room.export(folder / "room.glb")
-    return SceneRef("file", path=str(folder / "room.glb"))
+    return SceneRef("file", path=str(write_walled_glb(tmp_path_factory.mktemp("scene"))))
 
 
 @pytest.fixture

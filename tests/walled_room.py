@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import trimesh
+
 _FACES = ((1, 2, 3, 4), (8, 7, 6, 5), (1, 5, 6, 2), (2, 6, 7, 3), (3, 7, 8, 4), (4, 8, 5, 1))
 _BOXES = (  # x0, x1, z0, z1 on the plan, y0, y1 in height (y is up in mesh files), m
     (0, 8, 0, 6, -0.1, 0.0), (-0.1, 8.1, -0.1, 0, 0, 2), (-0.1, 8.1, 6, 6.1, 0, 2), (-0.1, 0, 0, 6, 0, 2),
@@ -20,3 +22,10 @@ def write_walled_room(path: Path) -> Path:
         lines += ["f " + " ".join(str(8 * number + corner) for corner in face) for face in _FACES]
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+def write_walled_glb(folder: Path) -> Path:
+    """The same as room.glb, its boxes apart, with y up as in every .glb."""
+    room = trimesh.load_scene(write_walled_room(folder / "room.obj"), process=False, split_objects=True)
+    room.export(folder / "room.glb")
+    return folder / "room.glb"
