@@ -37,6 +37,7 @@ from policies.agent import SURE
 from policies.choice import TRIED, Trail, by_merit, extent, simple_ways
 from policies.lost import Lost
 from policies.policy import Tour
+from policies.sightings import Sightings
 
 SAMPLES = 8  # plans that the flow proposes
 UNREACHABLE = 0.8  # chance from which on a distance is told as infinite
@@ -63,7 +64,7 @@ class LearnedPolicy:
         self._body = torch.tensor([body_of(robot)], device=self._device)
         self._past: deque[_Past] = deque()
         self._last: tuple[np.ndarray, Pose2 | None] | None = None
-        self._trail, self._lost = Trail(robot, config.horizon), Lost(robot)
+        self._trail, self._lost, self._sightings = Trail(robot, config.horizon), Lost(robot), Sightings()
         self._noise = self.model.noise(max(self._samples, 1), torch.Generator().manual_seed(seed)).to(self._device)
         self._goal, self._fixed = goal, self._fixed_tokens(goal)
 
@@ -71,7 +72,7 @@ class LearnedPolicy:
     def plan(self, observation: Observation, goal: Goal) -> Plan:
         model, robot = self.model, self._robot
         if goal is not self._goal:
-            self._goal, self._fixed = goal, self._fixed_tokens(goal)
+            self._goal, self._fixed, self._sightings = goal, self._fixed_tokens(goal), Sightings()
         frames = self._encoded(observation.rgb)
         memory = model.remember(frames, self._history(observation), self._body)
         tokens = self._fixed or self._place_tokens(observation, goal)
@@ -81,8 +82,11 @@ class LearnedPolicy:
         may_stand = float(decision.arrival) >= SURE and not isinstance(goal, Explore)
         unreachable = float(decision.unreachable) > UNREACHABLE
         distance = math.inf if unreachable else float(decision.distance)
+        place = self._sighted(observation, goal, readouts)
         if not may_stand and self._lost(observation.stamp_ns, observation.odometry, distance):
             readouts = self._decided(memory, model.goals.none(1))
+        elif place is not None:
+            readouts = self._decided(memory, self._place_tokens(observation, place))
         plans, touching = self._plans(readouts, may_stand)
         self._last = plans[0], observation.odometry
         if observation.odometry is not None:
@@ -166,6 +170,17 @@ class LearnedPolicy:
             return self.model.goals.far(self._numbers([[there.x, there.y]]), self._numbers([goal.spread]))
         facing = torch.tensor([has_yaw], device=self._device)
         return self.model.goals.place(self._numbers([[there.x, there.y, there.yaw]]), facing)
+
+    def _sighted(self, observation: Observation, goal: Goal, readouts: Readouts) -> PointGoal | None:
+        """Where the picture of a goal seems to have been taken, once enough of it was seen."""
+        if not isinstance(goal, ImageGoal) or observation.odometry is None:
+            return None
+        place, found = self.model.heads.place(readouts.value)[0, 0], readouts.found[0, 0].softmax(dim=-1)
+        away, bearing = max(0.0, float(place[0].expm1())), float(torch.atan2(place[2], place[1]))
+        seen = 1.0 - float(found[:, -1].mean())
+        self._sightings.add(observation.stamp_ns, observation.odometry, away, bearing, seen)
+        where = self._sightings.place(observation.stamp_ns)
+        return None if where is None else PointGoal(*where)
 
     def _numbers(self, values: list[Any]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=self._device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 from collections.abc import Callable
@@ -31,6 +32,7 @@ from nav_foundation.types import (
 )
 from policies.learned import LearnedPolicy
 from policies.masked import GoalMasked
+from policies.sightings import Sightings
 from sim_envs.evaluation.evaluate import evaluate
 from sim_envs.evaluation.settings import EvaluationSettings
 
@@ -66,6 +68,37 @@ def test_every_kind_of_goal_gets_a_plan(model: NavigationModel, goal: Goal) -> N
     assert plan.waypoints.shape == (8, 3) and np.isfinite(plan.waypoints).all()
     assert plan.waypoint_dt == 1 / ROBOT.frame_rate and plan.stamp_ns == seen(2).stamp_ns
     assert 0 <= plan.arrival <= 1 and len(plan.alternatives) == 7
+
+
+def test_pictures_that_were_seen_are_driven_to_as_places(
+    model: NavigationModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goal = ImageGoal(PICTURES[0])
+    monkeypatch.setattr(Sightings, "place", lambda self, stamp_ns: None)
+    by_itself = drive(LearnedPolicy(model), goal, 2)[-1].waypoints
+    monkeypatch.setattr(Sightings, "place", lambda self, stamp_ns: (2.0, 1.0))
+    located = drive(LearnedPolicy(model), goal, 2)[-1].waypoints
+    as_place = drive(LearnedPolicy(model), PointGoal(2.0, 1.0), 2)[-1].waypoints
+    np.testing.assert_allclose(located, as_place, atol=1e-5)
+    assert np.abs(located - by_itself).max() > 1e-3
+    blind = drive(LearnedPolicy(model), goal, 2, odometry=False)[-1].waypoints  # knows no place to drive to
+    np.testing.assert_allclose(blind, by_itself, atol=1e-5)
+
+
+def test_what_the_network_says_of_a_goal_s_place_is_kept(model: NavigationModel) -> None:
+    knowing = copy.deepcopy(model)
+    with torch.no_grad():  # everything is 2 m to the left, and all of it is in view
+        knowing.heads.place[-1].weight.zero_()
+        knowing.heads.place[-1].bias.copy_(torch.tensor([math.log(3.0), 0.0, 1.0, 1.0, 0.0]))
+        knowing.correspondence.nowhere.fill_(-50.0)
+    policy = LearnedPolicy(knowing)
+    drive(policy, ImageGoal(PICTURES[0]), 2)
+    here = seen(1).odometry
+    assert here is not None
+    expected = (here.x - 2.0 * math.sin(here.yaw), here.y + 2.0 * math.cos(here.yaw))
+    assert policy._sightings.place(seen(1).stamp_ns) == pytest.approx(expected, abs=1e-4)
+    policy.plan(seen(2), ImageGoal(PICTURES[1]))  # another goal lies elsewhere
+    assert len(policy._sightings._kept) == 1
 
 
 def test_far_places_are_refused_by_who_was_not_taught_them() -> None:
@@ -153,6 +186,7 @@ def test_a_robot_that_gets_nowhere_explores(model: NavigationModel, monkeypatch:
     decide = model.decide
     monkeypatch.setattr(model, "decide", lambda memory, goals: asked.append(goals.tokens) or decide(memory, goals))
     monkeypatch.setattr(model.heads.arrival, "forward", lambda value: torch.full((1, 1, 1), -3.0))
+    monkeypatch.setattr(Sightings, "place", lambda self, stamp_ns: None)
     goal, policy = ImageGoal(PICTURES[0]), LearnedPolicy(model)
     policy.reset(ROBOT, goal, seed=0)
     for k in range(66):

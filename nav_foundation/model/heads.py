@@ -45,7 +45,7 @@ class Heads(nn.Module):
         self.distance = MLP(config.width, config.width, config.distance_bins + 1)  # the last one: far or unreachable
         self.arrival = MLP(config.width, config.width, 1)
         self.collision = MLP(config.width + NUMBERS * config.horizon, 2 * config.width, 1)  # of any plan
-        self.place = MLP(config.width, config.width, 5)  # of a picture, in training alone: see losses.place_targets
+        self.place = MLP(config.width, config.width, 5)  # of a picture or words: see losses.place_targets
         self.depth = nn.Linear(config.width, 1)  # log m of a cell of the map, in training alone
         self.register_buffer("edges", _edges(config), persistent=False)  # m, upper ends of the bins
 
