@@ -64,15 +64,18 @@ class LearnedPolicy:
         self._body = torch.tensor([body_of(robot)], device=self._device)
         self._past: deque[_Past] = deque()
         self._last: tuple[np.ndarray, Pose2 | None] | None = None
-        self._trail, self._lost, self._sightings = Trail(robot, config.horizon), Lost(robot), Sightings()
+        self._trail, self._lost = Trail(robot, config.horizon), Lost(robot)
         self._noise = self.model.noise(max(self._samples, 1), torch.Generator().manual_seed(seed)).to(self._device)
-        self._goal, self._fixed = goal, self._fixed_tokens(goal)
+        self._ask(goal)
+
+    def _ask(self, goal: Goal) -> None:
+        self._goal, self._fixed, self._sightings = goal, self._fixed_tokens(goal), Sightings()
 
     @torch.inference_mode()
     def plan(self, observation: Observation, goal: Goal) -> Plan:
         model, robot = self.model, self._robot
         if goal is not self._goal:
-            self._goal, self._fixed, self._sightings = goal, self._fixed_tokens(goal), Sightings()
+            self._ask(goal)
         frames = self._encoded(observation.rgb)
         memory = model.remember(frames, self._history(observation), self._body)
         tokens = self._fixed or self._place_tokens(observation, goal)

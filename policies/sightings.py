@@ -6,11 +6,12 @@ its place is kept on the floor, by odometry, and the robot drives where most of 
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 import numpy as np
 
-from nav_foundation.geometry import from_frame
+from nav_foundation.geometry import compose
 from nav_foundation.types import NANOSECONDS, Pose2
 
 _SEEN = 0.12  # share of the goal that must be in view: of less, places are guesses
@@ -28,13 +29,13 @@ class Sightings:
 
     def add(self, stamp_ns: int, here: Pose2, away: float, bearing: float, seen: float) -> None:
         """At a time and `here` by odometry the goal was `away` m in direction `bearing`; `seen` 0..1 of it was."""
-        if self._kept and not 0 <= stamp_ns - self._kept[-1][0] <= _FORGOTTEN * NANOSECONDS:
-            self._kept.clear()  # the clock was set back, or there was a long pause
+        if self._kept and stamp_ns < self._kept[-1][0]:  # the clock was set back
+            self._kept.clear()
         while self._kept and stamp_ns - self._kept[0][0] > _FORGOTTEN * NANOSECONDS:
             self._kept.popleft()
         if seen > _SEEN:
-            x, y = from_frame(here, away * np.array([[np.cos(bearing), np.sin(bearing)]]))[0].tolist()
-            self._kept.append((stamp_ns, x, y, (seen / (_NEAR + _FAR * away)) ** 2))
+            there = compose(here, Pose2(away * math.cos(bearing), away * math.sin(bearing), 0.0))
+            self._kept.append((stamp_ns, there.x, there.y, (seen / (_NEAR + _FAR * away)) ** 2))
 
     def place(self, stamp_ns: int) -> tuple[float, float] | None:
         """x, y in the odometry's frame; None where too little was seen."""
