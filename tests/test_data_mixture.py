@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -53,11 +54,12 @@ def test_an_epoch_visits_every_frame_once(folders: list[Path]) -> None:
 def test_workers_and_resumption_change_nothing(folders: list[Path]) -> None:
     epoch = mixed(folders, [1, 2, 3], 200).epoch(seed=4, epoch=9)
     whole = {index: epoch[index] for index in range(200)}
-    for workers, begin in ((1, 0), (2, 0), (3, 117)):
-        with ProcessPoolExecutor(2) as pool:
+    spawn = multiprocessing.get_context("spawn")  # a fork hangs where other tests have left threads behind
+    with ProcessPoolExecutor(2, mp_context=spawn) as pool:
+        for workers, begin in ((1, 0), (2, 0), (3, 117)):
             parts = pool.map(share_of_worker, *zip(*[(folders, w, workers, begin) for w in range(workers)]))
-        merged = {index: sample for part in parts for index, sample in part.items()}
-        assert merged == {index: sample for index, sample in whole.items() if index >= begin}
+            merged = {index: sample for part in parts for index, sample in part.items()}
+            assert merged == {index: sample for index, sample in whole.items() if index >= begin}
 
 
 def test_seeds_and_epochs_shuffle_anew(folders: list[Path]) -> None:

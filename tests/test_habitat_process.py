@@ -300,12 +300,18 @@ def test_a_refusal_crosses_between_processes() -> None:
     assert (str(refusal), refusal.kind) == ("off the floor", "start")
 
 
-def test_ctrl_c_in_a_call_does_not_mix_up_answers(make: Make, scene: SceneRef) -> None:
+def test_ctrl_c_in_a_call_does_not_mix_up_answers(
+    make: Make, scene: SceneRef, request: pytest.FixtureRequest
+) -> None:
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # shells ignore it behind an &
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, handler))
     simulator = make()
     simulator.load(scene, FOOTPRINT)
     assert simulator.worker_pid is not None
     os.kill(simulator.worker_pid, signal.SIGSTOP)
-    threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    here = threading.main_thread().ident
+    assert here is not None
+    threading.Timer(0.3, signal.pthread_kill, (here, signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
         simulator.snap(np.zeros(3))
     with pytest.raises(WorkerFailedError):
