@@ -41,8 +41,9 @@ environment:
 demo: setup
 	$(BIN)/nav-foundation demo --out runs/demo
 
+# One thread each: workers that share their cores wait for each other's threads.
 test: lint
-	$(BIN)/python -m pytest -n $(WORKERS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
 
 lint: setup
 	$(BIN)/ruff check .
