@@ -63,6 +63,17 @@ def path_length(points: np.ndarray) -> float:
     return float(np.linalg.norm(np.diff(points, axis=0), axis=1).sum())
 
 
+def nearest_on_outline(point: np.ndarray, outline: np.ndarray) -> np.ndarray:
+    """The place [2] of a convex, counter-clockwise outline [K, 2] that is nearest to a point [2]; inside, the point."""
+    edge = np.roll(outline, -1, axis=0) - outline
+    offset = np.asarray(point, dtype=np.float64) - outline
+    if len(outline) > 2 and (edge[:, 0] * offset[:, 1] - edge[:, 1] * offset[:, 0] >= 0).all():
+        return np.array(point, dtype=np.float64)
+    along = np.clip((offset * edge).sum(axis=1) / np.maximum((edge**2).sum(axis=1), 1e-12), 0.0, 1.0)
+    places = outline + along[:, None] * edge
+    return np.asarray(places[np.linalg.norm(places - point, axis=1).argmin()])
+
+
 def resample_path(points: np.ndarray, spacing: float) -> np.ndarray:
     """The polyline [N, D] as points at most `spacing` metres apart along it, both ends kept; corners may be cut."""
     if len(points) < 2:

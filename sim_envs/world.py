@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nav_foundation.geometry import between, compose, resample_path, wrap_angle
+from nav_foundation.geometry import between, compose, nearest_on_outline, resample_path, wrap_angle
 from nav_foundation.robot import CameraSpec, RobotSpec
 from nav_foundation.types import (
     NANOSECONDS,
@@ -298,14 +298,7 @@ def tour_poses(path: np.ndarray) -> list[Pose]:
 
 def distance_to_outline(point: np.ndarray, instance: Instance) -> float:
     """Metres on the floor plan from a point [2] to the convex outline of a thing, 0 inside."""
-    a = instance.outline
-    edge = np.roll(a, -1, axis=0) - a
-    offset = np.asarray(point) - a
-    if len(a) > 2 and (edge[:, 0] * offset[:, 1] - edge[:, 1] * offset[:, 0] >= 0).all():
-        return 0.0
-    length2 = np.maximum((edge**2).sum(axis=1), 1e-12)
-    u = np.clip((offset * edge).sum(axis=1) / length2, 0.0, 1.0)
-    return float(np.linalg.norm(offset - u[:, None] * edge, axis=1).min())
+    return float(np.linalg.norm(nearest_on_outline(point, instance.outline) - point))
 
 
 def heading_error(pose: Pose, yaw: float) -> float:

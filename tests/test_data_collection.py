@@ -26,6 +26,7 @@ from nav_foundation.cli import main
 from nav_foundation.data.dataset import EpisodeDataset
 from nav_foundation.data.images import decode
 from nav_foundation.data.schema import DataError
+from nav_foundation.geometry import nearest_on_outline
 from nav_foundation.robot import load_robot
 from sim_envs.collection.collect import NOTES, collect, groups_of, in_order
 from sim_envs.collection.drives import Collector, scene_at, scenes_of
@@ -262,6 +263,23 @@ def test_scenes_are_training_scenes_and_shared_by_neighbours() -> None:
     assert scene_at(scenes, settings, 9) == scenes[1]
     assert scenes_of(replace(settings, episodes=8)) == scenes[:1]  # a longer collection begins with the shorter one
     assert settings.digest == replace(settings, episodes=8).digest != replace(settings, perturb=0.4).digest
+
+
+def test_a_drive_tells_what_stands_about() -> None:
+    settings = CollectSettings(scenes="houses", tasks=("object-goal",), episodes=1, noise=False, people=(0, 0))
+    drive = Collector(settings)(0)
+    assert not isinstance(drive, str)
+    info, data = drive
+    assert info.goal is not None and info.things and info.robot is not None
+    goal = np.array([info.goal["x"], info.goal["y"]])
+    wanted = [thing for thing in info.things if thing.category == info.goal["category"]]
+    away = [np.linalg.norm(nearest_on_outline(goal, np.array(thing.outline)) - goal) for thing in wanted]
+    assert info.robot.footprint.radius < min(away) < info.goal["radius"]  # it is told from where one has reached it
+    for thing in info.things:
+        corners = np.array(thing.outline)
+        assert np.linalg.norm(data.poses[:, None, :2] - corners, axis=-1).min() < 9 and -0.05 < thing.bottom < thing.top
+        inside = nearest_on_outline(corners.mean(axis=0), corners)
+        np.testing.assert_allclose(inside, corners.mean(axis=0))  # convex and counter-clockwise, here as in the world
 
 
 # --- a policy drives, the expert labels ---------------------------------------------------------------------------

@@ -96,7 +96,7 @@ def clip_before_a_wall(folder: Path, metres: float | None):  # type: ignore[no-u
     depth = None if metres is None else [encode_depth(np.full((96, 128), metres, np.float32))] * 30
     with DatasetWriter(folder, 5) as writer:
         writer.add(dataclasses.replace(told(1), robot=ROBOT), dataclasses.replace(data, depth=depth))
-    return ClipMaker(EpisodeDataset(folder), CONFIG, ClipRules(nearest=20.0, farthest=21.0, soon=0.0))(
+    return ClipMaker(EpisodeDataset(folder), CONFIG, ClipRules(nearest=20.0, farthest=21.0, soon=0.0, anywhere=0.0))(
         0, 29, np.random.default_rng(0)  # at the end of the drive: all pictures are taken there
     )
 

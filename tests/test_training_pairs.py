@@ -27,7 +27,7 @@ from nav_foundation.training.pairs import ClipRules
 
 CONFIG = preset("tiny")
 STEP = load_robot("turtlebot").step
-RULES = ClipRules(soon=0.0, forgotten=0.0)
+RULES = ClipRules(soon=0.0, anywhere=0.0, forgotten=0.0)
 
 
 def corner_drive(labels: bool, driver: str = "expert", task: str = "instruction") -> tuple:
@@ -60,7 +60,7 @@ def rows(clip: Clip, kind: str) -> np.ndarray:
 
 
 def test_goals_ahead_are_as_far_as_the_drive_to_them(tmp_path: Path) -> None:
-    rules = ClipRules(goals=50, soon=0.0, behind=0.0, farthest=3.0, place_noise=0.0)
+    rules = ClipRules(goals=50, soon=0.0, anywhere=0.0, behind=0.0, farthest=3.0, place_noise=0.0)
     make = maker(tmp_path, corner_drive(False), rules=rules)
     clip = make(0, 5, np.random.default_rng(0))
     pairs = clip.pairs[0]
@@ -84,7 +84,7 @@ def test_goals_soon_are_so_whatever_was_driven(tmp_path: Path) -> None:
     info, data = corner_drive(False)
     poses = data.poses.copy()
     poses[:, :2], poses[:, 2] = 0.0, np.linspace(0, 2, 40)  # turns on the spot
-    rules = ClipRules(goals=30, soon=1.0, seconds=3.0, forgotten=1.0)
+    rules = ClipRules(goals=30, soon=1.0, anywhere=0.0, seconds=3.0, forgotten=1.0)
     make = maker(tmp_path, (info, dataclasses.replace(data, poses=poses)), rules=rules)
     clip = make(0, 10, np.random.default_rng(0))
     images = rows(clip, "image")
@@ -95,13 +95,33 @@ def test_goals_soon_are_so_whatever_was_driven(tmp_path: Path) -> None:
 
 
 def test_goals_behind_have_a_distance_and_no_way(tmp_path: Path) -> None:
-    clip = maker(tmp_path, corner_drive(False), rules=ClipRules(behind=1.0, soon=0.0))(0, 30, np.random.default_rng(0))
+    rules = ClipRules(behind=1.0, soon=0.0, anywhere=0.0)
+    clip = maker(tmp_path, corner_drive(False), rules=rules)(0, 30, np.random.default_rng(0))
     images = rows(clip, "image")
     assert (clip.pairs[0].drives[images] == 0).all() and (clip.pairs[0].measured[images] == 1).all()
 
 
+def test_goals_are_anywhere_on_the_drive_and_round_about_no_distance_is_known(tmp_path: Path) -> None:
+    """A drive around a square, back to where it began: there the way along it says nothing."""
+    info, data = corner_drive(False)
+    sides = np.repeat([0.0, 0.5 * np.pi, np.pi, -0.5 * np.pi], 10)
+    xy = np.cumsum(0.1 * np.column_stack([np.cos(sides), np.sin(sides)]), axis=0) - (0.1, 0.0)
+    around = dataclasses.replace(data, poses=np.column_stack([xy, sides]))
+    rules = ClipRules(goals=200, anywhere=1.0, place_noise=0.0)
+    pairs = maker(tmp_path, (info, around), rules=rules)(0, 2, np.random.default_rng(0)).pairs[0]
+    images = np.flatnonzero(pairs.kind == KINDS.index("image"))
+    along = (np.round(np.arange(40) * 0.1, 6) - 0.2)[:, None]
+    frames = np.array([np.linalg.norm(xy - xy[2] - place, axis=1).argmin() for place in pairs.place[images, :2]])
+    assert set(frames) == set(range(40))
+    straight = np.linalg.norm(pairs.place[images, :2], axis=1)
+    known = np.abs(along[frames, 0]) < 2 * straight + 1
+    assert (pairs.measured[images] == known).all() and 10 < known.sum() < len(images) - 10
+    np.testing.assert_allclose(pairs.distance[images][known], np.abs(along[frames, 0])[known], atol=1e-6)
+    assert (pairs.arrived[images] == (straight < 0.75) & (sides[frames] == 0)).all()  # whichever way it came
+
+
 def test_the_experts_plan_is_learnt_where_it_does_not_pass_the_goal(tmp_path: Path) -> None:
-    rules = ClipRules(goals=40, soon=0.0, behind=0.0, nearest=0.2, farthest=1.3)
+    rules = ClipRules(goals=40, soon=0.0, anywhere=0.0, behind=0.0, nearest=0.2, farthest=1.3)
     clip = maker(tmp_path, corner_drive(True), rules=rules)(0, 0, np.random.default_rng(0))
     far = [k for k in rows(clip, "image") if clip.pairs[0].distance[k] > 0.81]
     near = [k for k in rows(clip, "image") if clip.pairs[0].distance[k] < 0.5]
@@ -227,7 +247,7 @@ def test_a_batch_points_at_its_pictures(tmp_path: Path) -> None:
 
 
 def test_stands_ahead_see_the_same_drive_from_there(tmp_path: Path) -> None:
-    rules = ClipRules(soon=0.0, behind=0.0, nearest=0.3, farthest=1.5, place_noise=0.0)
+    rules = ClipRules(soon=0.0, anywhere=0.0, behind=0.0, nearest=0.3, farthest=1.5, place_noise=0.0)
     clip = maker(tmp_path, corner_drive(False), rules=rules)(0, 2, np.random.default_rng(0))
     assert len(clip.pairs) == len(clip.stands) == 3 and not clip.past[1:].any()
     first = clip.pairs[0]

@@ -172,7 +172,8 @@ def test_words_name_what_is_seen(
     )
     with DatasetWriter(tmp_path / "drive", 5) as writer:
         writer.add(info, data)
-    clip = ClipMaker(EpisodeDataset(tmp_path / "drive"), CONFIG, ClipRules(soon=0.0))(0, 4, np.random.default_rng(0))
+    rules = ClipRules(soon=0.0, anywhere=0.0)
+    clip = ClipMaker(EpisodeDataset(tmp_path / "drive"), CONFIG, rules)(0, 4, np.random.default_rng(0))
     (row,) = np.flatnonzero(np.isin(clip.pairs[0].kind, (KINDS.index("words"), KINDS.index("object"))))
     assert (clip.found[0, row, : CONFIG.text_tokens] == told_as).all()
     assert (clip.found[0, row, CONFIG.text_tokens :] == UNKNOWN).all()

@@ -27,6 +27,16 @@ class DataError(ValueError):
 
 
 @dataclass(frozen=True)
+class Thing:
+    """Something with a name that stands about, in the odometry frame."""
+
+    category: str
+    outline: tuple[tuple[float, float], ...]  # x, y in m on the floor plan, convex and counter-clockwise
+    bottom: float  # m over the floor
+    top: float
+
+
+@dataclass(frozen=True)
 class EpisodeInfo:
     """What is told about an episode as a whole."""
 
@@ -36,6 +46,7 @@ class EpisodeInfo:
     robot: RobotSpec | None = None
     instruction: str | None = None
     goal: dict[str, Any] | None = None  # plain data, such as {"type": "object-goal", "category": "chair"}
+    things: tuple[Thing, ...] | None = None  # all that stand near the drive, where that is known
     driver: Driver = "unknown"  # who drove; drives of a policy are learnt from by their labels alone
     action_source: ActionSource = "measured"  # commanded velocities, or those that the poses show
     cruising_step: float | None = None  # m per frame while driving straight, measured on the drive

@@ -21,6 +21,7 @@ from nav_foundation.training.clearance import NEAR, in_the_way, in_view, random_
 from nav_foundation.training.drive import Drive
 from nav_foundation.training.pairs import ClipRules, Pairs, frames_ahead, pairs_of
 from nav_foundation.training.sight import HIDDEN, SEEN, UNKNOWN, moved
+from nav_foundation.training.things import Sighting
 
 _IMAGE, _OBJECT = KINDS.index("image"), KINDS.index("object")
 WORDS = (KINDS.index("words"), _OBJECT)  # numbers of the kinds that are told in words
@@ -67,13 +68,13 @@ class ClipMaker:
         motion = np.zeros((len(stands), len(past), 5), np.float32)
         motion[0] = drive.motion(frame, past)
         seen &= was_elsewhere(motion[0], drive.robot.step) & (rng.random() >= rules.forgotten)
-        pairs = tuple(
-            pairs_of(drive, stand[0], [goal for goal in on_drive if goal[1] not in (stand[1], 0)] + on_drive[:k > 0],
-                     first + len(ahead) if own is not None else None, rules, rng)
-            for k, stand in enumerate(stands)
-        )
         frames = {picture: number for number, picture in on_drive}
         depths = {p: d for p, number in frames.items() if (d := self._dataset.depth(episode, number)) is not None}
+        pairs = tuple(
+            pairs_of(drive, stand[0], [goal for goal in on_drive if goal[1] not in (stand[1], 0)] + on_drive[:k > 0],
+                     first + len(ahead) if own is not None else None, _about(drive, depths, stand), rules, rng)
+            for k, stand in enumerate(stands)
+        )
         shown, found = _sights(drive, depths, frames, stands, pairs)
         words = slice(self._config.text_tokens)
         _named(drive, depths, stands, pairs, shown[:, :, words], found[:, :, words])
@@ -102,6 +103,12 @@ class ClipMaker:
         every = max(1, round(self._config.history_spacing * self._dataset.frame_rate))
         wanted = [frame - every * k for k in range(1, self._config.history + 1)]
         return [max(0, number) for number in wanted], np.array([number >= 0 for number in wanted])
+
+
+def _about(drive: Drive, depths: dict[int, np.ndarray], stand: tuple[int, int]) -> list[Sighting]:
+    """The things about a stand; none where it has no depth to tell which of them it shows."""
+    frame, picture = stand
+    return drive.things.sightings(drive.sight, depths[picture], drive.here(frame)) if picture in depths else []
 
 
 def _sights(

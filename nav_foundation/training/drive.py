@@ -16,6 +16,7 @@ from nav_foundation.model.config import ModelConfig
 from nav_foundation.preprocessing import CanonicalView, Preprocessor
 from nav_foundation.robot import CameraSpec, RobotSpec
 from nav_foundation.training.sight import Sight
+from nav_foundation.training.things import Things
 from nav_foundation.types import Pose2
 
 ARRIVED = 0.5  # m from which on an expert that stands may be there
@@ -35,6 +36,7 @@ class Drive:
         known = notes.get("goal_known_from", 0)
         self.known_from = len(self.poses) if known is None else int(known)  # frame; None = it was never in view
         self.nobody_near = notes.get("people") == 0  # who walks about is elsewhere in the next picture
+        self.things = Things(info.things or ())
         self.driven = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(self.poses[:, :2], axis=0), axis=1))])
         self._config, self._view, self._horizon = config, config.view, config.horizon
 

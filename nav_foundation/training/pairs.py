@@ -12,11 +12,14 @@ from nav_foundation.geometry import between, wrap_angle
 from nav_foundation.model.goals import KINDS
 from nav_foundation.model.units import to_network
 from nav_foundation.training.drive import Drive
+from nav_foundation.training.things import Sighting
 from nav_foundation.types import ROUTE_COMMANDS, Pose2
 
 FACING = math.radians(60)  # rad within which a goal picture counts as reached
-IMAGE_RADIUS, PLACE_RADIUS = 1.0, 0.5  # m of success
+IMAGE_RADIUS, PLACE_RADIUS, OBJECT_RADIUS = 1.0, 0.5, 1.0  # m of success
 INSIDE = 0.75  # share of that within which one has arrived, as learnt: who errs a little still stops inside
+BEFORE = 0.25  # m between the robot and a thing that it has reached
+ROUNDABOUT = 2.0  # times a straight line that a way to a goal may be, but for a metre
 ROUTE_AHEAD = 3.0  # m of the drive over which its turn names a route command
 FAR, SPREAD, FAR_RADIUS = (3.0, 60.0), (0.5, 3.0), 5.0  # m along the drive, m of error, m of success
 TURNS = ((math.radians(130), "back"), (math.radians(35), "turn"))  # rad, at least
@@ -33,7 +36,10 @@ class ClipRules:
     soon: float = 0.4  # share of goals drawn by time instead, so that turns on the spot are among them ...
     seconds: float = 15.0  # up to so much later
     far: int = 0  # places told with some metres of error
-    behind: float = 0.1  # share of goals that the drive has passed: the way is not known, the distance is
+    things: int = 2  # goals by name, of what stands about
+    shown: float = 0.7  # share of them that are in view
+    anywhere: float = 0.25  # share of goals drawn from all of the drive, so that they look anywhere ...
+    behind: float = 0.1  # and of the others that the drive has passed: the way is not known, the distance is
     forgotten: float = 0.5  # share of clips whose past is left out: the expert's last turn tells its next too well
     corrections: float = 4.0  # weight of what the expert says where a policy drove: few goals there have answers
     asked: float = 3.0  # weight of what the drive was asked for: one goal of many, and often the only one in words
@@ -80,9 +86,13 @@ class Pairs:
 
 
 def frames_ahead(drive: Drive, frame: int, rules: ClipRules, rng: np.random.Generator) -> list[int]:
-    """Numbers of goal frames, in order: log-uniform in metres along the drive, or soon; at most its last one."""
+    """Numbers of goal frames, in order: log-uniform in metres along the drive, soon, or of any time; none beyond its
+    end."""
     found = []
     for _ in range(rules.goals):
+        if rng.random() < rules.anywhere:
+            found.append(int(rng.integers(len(drive.poses))))
+            continue
         if rng.random() < rules.soon:
             found.append(int(np.searchsorted(drive.seconds, drive.seconds[frame] + rng.uniform(0.2, rules.seconds))))
             continue
@@ -96,10 +106,10 @@ def frames_ahead(drive: Drive, frame: int, rules: ClipRules, rng: np.random.Gene
 
 
 def pairs_of(
-    drive: Drive, frame: int, goals: Sequence[tuple[int, int]], own: int | None, rules: ClipRules,
-    rng: np.random.Generator,
+    drive: Drive, frame: int, goals: Sequence[tuple[int, int]], own: int | None, things: Sequence[Sighting],
+    rules: ClipRules, rng: np.random.Generator,
 ) -> Pairs:
-    """Goals (frame, number of its picture) as pictures and as places, the drive's own goal, a command, none."""
+    """Goals (frame, number of its picture) as pictures and as places, the drive's own goal, things, a command, none."""
     pairs = [_picture(drive, frame, goal, picture) for goal, picture in goals]
     chosen = rng.permutation(len(goals))[: rules.places]
     places = [_place(drive, frame, goals[k][0], rules, rng) for k in chosen]
@@ -109,6 +119,7 @@ def pairs_of(
     asked = _own_goal(drive, frame, own)
     pairs.append(asked if asked.kind == "none" else replace(asked, weight=rules.asked))
     pairs.append(_route(drive, frame))
+    pairs += [_thing(drive, things, rules, rng) for _ in range(rules.things)]
     pairs += [_far(drive, frame, rng) for _ in range(rules.far)]
     pairs.append(Pair("none", waypoints=drive.lesson(frame)))
     made = stacked(pairs, drive.robot.step, len(drive.plan(frame)))
@@ -119,11 +130,10 @@ def pairs_of(
 def _picture(drive: Drive, frame: int, goal: int, picture: int) -> Pair:
     away = drive.place(frame, goal)
     distance = _driven(drive, frame, goal)
-    facing = abs(float(wrap_angle(away.yaw))) < FACING
-    arrived = None if distance is None else distance < INSIDE * IMAGE_RADIUS and facing
+    there = math.hypot(away.x, away.y) < INSIDE * IMAGE_RADIUS and abs(float(wrap_angle(away.yaw))) < FACING
     return Pair(
         "image", picture, (away.x, away.y, away.yaw), True, waypoints=_way(drive, frame, goal), distance=distance,
-        arrived=arrived,
+        arrived=there if drive.is_experts else None,
     )
 
 
@@ -134,7 +144,7 @@ def _place(drive: Drive, frame: int, goal: int, rules: ClipRules, rng: np.random
     return Pair(
         "point", place=(away.x + off[0], away.y + off[1], away.yaw), has_yaw=bool(rng.random() < 0.5),
         waypoints=_way(drive, frame, goal), distance=distance,
-        arrived=None if distance is None else distance < INSIDE * PLACE_RADIUS,
+        arrived=math.hypot(away.x, away.y) < INSIDE * PLACE_RADIUS if drive.is_experts else None,
     )
 
 
@@ -160,8 +170,9 @@ def _far(drive: Drive, frame: int, rng: np.random.Generator) -> Pair:
 
 
 def _driven(drive: Drive, frame: int, goal: int) -> float | None:
-    """Metres between two frames of a drive that went straight for its goal."""
-    return abs(float(drive.driven[goal] - drive.driven[frame])) if drive.is_experts else None
+    """Metres between two frames of an expert's drive; not known where it went round about or came back."""
+    driven, away = abs(float(drive.driven[goal] - drive.driven[frame])), drive.place(frame, goal)
+    return driven if drive.is_experts and driven < ROUNDABOUT * math.hypot(away.x, away.y) + 1.0 else None
 
 
 def _way(drive: Drive, frame: int, goal: int) -> np.ndarray | None:
@@ -195,10 +206,30 @@ def _own_goal(drive: Drive, frame: int, picture: int | None) -> Pair:
     words = drive.info.instruction if task == "instruction" else goal.get("category")
     if task not in ("instruction", "object-goal") or not words:
         return Pair("none", waypoints=plan)
+    nearest = drive.things.nearest(words, drive.here(frame)) if task == "object-goal" else None
+    if known and nearest is not None:
+        arrived = nearest < INSIDE * goal.get("radius", OBJECT_RADIUS)
     # Of several of a kind the goal is any of them, but the plan leads to one.
     x, y = drive.heads_for(frame)
     return Pair("words" if task == "instruction" else "object", place=(x, y, math.atan2(y, x)), located=known,
                 words=str(words), waypoints=plan, distance=distance, arrived=arrived)
+
+
+def _thing(drive: Drive, things: Sequence[Sighting], rules: ClipRules, rng: np.random.Generator) -> Pair:
+    """A kind of things, in view or not; nothing is known of the way to those that are not."""
+    in_view = rng.random() < rules.shown
+    kinds = [thing for thing in things if (thing.shown if in_view else thing.hidden)]
+    if not kinds:
+        return Pair("none")
+    thing = kinds[int(rng.integers(len(kinds)))]
+    away, bearing = math.hypot(thing.x, thing.y), math.atan2(thing.y, thing.x)
+    before = max(away - drive.robot.footprint.radius - BEFORE, 0.05)  # m to where it is reached
+    near = thing.nearest < INSIDE * OBJECT_RADIUS
+    return Pair(
+        "object", place=(before * math.cos(bearing), before * math.sin(bearing), bearing), located=thing.shown,
+        words=thing.category, distance=before if thing.shown else None,
+        arrived=near if thing.shown or thing.nearest > OBJECT_RADIUS else None,
+    )
 
 
 def _route(drive: Drive, frame: int) -> Pair:

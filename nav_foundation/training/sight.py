@@ -71,8 +71,11 @@ class Sight:
         away = _looked_up(depth, self._pixels)
         return np.asarray((self._directions * away[:, None]) @ self._turn.T + self._eye)
 
-    def find(self, points: np.ndarray, depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(places [K, 2] column and row in cells of the map, whether [K] int8 UNKNOWN, HIDDEN or SEEN) in a picture."""
+    def find(self, points: np.ndarray, depth: np.ndarray, slack: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+        """(places [K, 2] column and row in cells of the map, whether [K] int8 UNKNOWN, HIDDEN or SEEN) in a picture.
+
+        With less `slack` a point lies behind what hides it sooner; poses are a little off.
+        """
         columns, rows = self._grid
         optical = (points - self._eye) @ self._turn
         away = optical[:, 2]
@@ -83,7 +86,7 @@ class Sight:
         inside = ahead & (np.abs(places - ((columns - 1) / 2, (rows - 1) / 2)) <= (columns / 2, rows / 2)).all(axis=1)
         seen = np.where(inside[:, None], optical, (0.0, 0.0, 1.0))
         nearest = _looked_up(depth, project(self._camera, seen))
-        free = away <= nearest * (1 + _BEHIND) + _OFF
+        free = away <= nearest * (1 + slack * _BEHIND) + slack * _OFF
         found = np.where(inside, np.where(np.isnan(nearest), UNKNOWN, np.where(free, SEEN, HIDDEN)), HIDDEN)
         return places.astype(np.float32), np.where(np.isnan(away), UNKNOWN, found).astype(np.int8)
 

@@ -10,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 
 from nav_foundation.data.images import encode_depth, encode_jpeg
-from nav_foundation.data.schema import EpisodeData, EpisodeInfo, Labels
+from nav_foundation.data.schema import EpisodeData, EpisodeInfo, Labels, Thing
 from nav_foundation.data.units import cruising_step
-from nav_foundation.geometry import between
+from nav_foundation.geometry import between, to_frame
 from nav_foundation.robot import RobotSpec, load_robot
 from nav_foundation.types import Goal, ImageGoal, Observation, Plan, Pose2, Velocity
 from policies.agent import Agent
@@ -27,6 +27,7 @@ from sim_envs.scenes.splits import scene_refs
 from sim_envs.simulator import SceneRef, Simulator, SimulatorError
 from sim_envs.tasks.episode import EXPLORED_ENOUGH, VARIANTS, Episode, EpisodeError
 from sim_envs.tasks.generate import generate_episode
+from sim_envs.tasks.object_goals import OVERHEAD
 from sim_envs.workers import tried_again
 from sim_envs.world import World, WorldSettings, tour_poses
 
@@ -34,6 +35,7 @@ EPISODES_PER_SCENE = {"house": 8, "city": 40}
 EPISODES_PER_ROBOT = 4  # a robot of another size costs a new look at where it fits
 LONGEST = 120.0  # s of a drive; exploring alone takes longer
 _TIME_FACTOR, _TIME_EXTRA = 8.0, 60.0  # an expert that has to search needs more than one that knows
+_ABOUT = 8.0  # m from the drive within which things are told
 _TURN = 2.0  # s for which the expert takes over, where it shares the driving
 _ROBOT, _EPISODE = 1, 2  # tell the streams of randomness apart
 
@@ -204,7 +206,8 @@ class Recorder:
         }
         return EpisodeInfo(
             task=_in_words(episode), source="nav-foundation collect", scene=str(episode.scene), robot=world.robot,
-            instruction=episode.instruction, goal=self._goal(), driver="policy" if settings.policy else "expert",
+            instruction=episode.instruction, goal=self._goal(), things=self._things(),
+            driver="policy" if settings.policy else "expert",
             action_source="measured" if self._sidesteps else "commanded",
             cruising_step=cruising_step(self._poses()), notes=notes,
         )
@@ -226,6 +229,20 @@ class Recorder:
             places = (between(start, pose.planar) for pose in tour_poses(episode.reference_path))
             goal["tour"] = [[round(p.x, 4), round(p.y, 4), round(p.yaw, 4)] for p in places]
         return goal
+
+
+    def _things(self) -> tuple[Thing, ...]:
+        """What stands near the drive, in the odometry frame."""
+        start, poses = self._start, self._poses()
+        told = []
+        for thing in self._world.info.instances:
+            outline = to_frame(start.planar, thing.outline)
+            near = np.linalg.norm(poses[:, :2] - outline.mean(axis=0), axis=1).min() < _ABOUT
+            bottom, top = thing.bottom - start.z, thing.top - start.z
+            if thing.is_object and near and bottom < OVERHEAD:
+                corners = tuple((round(x, 3), round(y, 3)) for x, y in outline.tolist())
+                told.append(Thing(thing.category, corners, round(bottom, 3), round(top, 3)))
+        return tuple(told)
 
 
 def _mean(commands: list[Velocity]) -> tuple[float, float]:
