@@ -34,7 +34,9 @@ def made_up_drive(
         images=[encode(picture(rng, *size)) for _ in range(frames)], stamps_ns=stamps.astype(np.int64), poses=poses,
         actions=rng.normal(0.0, 0.3, (frames, 2)),
         depth=[depth_picture(rng) for _ in range(frames)] if depth else None,
-        labels=Labels(poses + 1.0, rng.normal(size=(frames, 8, 3)), rng.uniform(0, 9, frames)) if labels else None,
+        labels=Labels(
+            poses + 1.0, rng.normal(size=(frames, 8, 3)), rng.uniform(0, 9, frames), poses + 3.0,
+        ) if labels else None,
     )
 
 

@@ -23,6 +23,7 @@ from nav_foundation.data.schema import (
     LABEL_DISTANCE,
     LABEL_GOAL,
     LABEL_PLAN,
+    LABEL_POSE,
     STAMP,
     STATE,
     DataError,
@@ -109,11 +110,12 @@ class EpisodeDataset:
         return np.rint(self.column(episode, "timestamp").astype(np.float64) * NANOSECONDS).astype(np.int64)
 
     def labels(self, episode: int) -> Labels | None:
-        """What the expert would have done, where that was noted."""
+        """What the expert would have done, and where the robot truly was, where that was noted."""
         if LABEL_PLAN not in self.features:
             return None
         goals, plans, distances = (self.column(episode, name) for name in (LABEL_GOAL, LABEL_PLAN, LABEL_DISTANCE))
-        return Labels(goals, plans, distances)
+        poses = self.column(episode, LABEL_POSE) if LABEL_POSE in self.features else None
+        return Labels(goals, plans, distances, poses)
 
     def image_file(self, episode: int, frame: int) -> bytes:
         """The JPEG or PNG file of a frame."""

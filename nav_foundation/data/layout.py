@@ -25,6 +25,7 @@ from nav_foundation.data.schema import (
     LABEL_DISTANCE,
     LABEL_GOAL,
     LABEL_PLAN,
+    LABEL_POSE,
     STAMP,
     STATE,
     DataError,
@@ -45,7 +46,9 @@ def chunk_and_file(number: int) -> dict[str, int]:
     return {"chunk_index": number // FILES_PER_CHUNK, "file_index": number % FILES_PER_CHUNK}
 
 
-def features_of(image_size: tuple[int, int], *, video: bool, depth: bool, horizon: int | None) -> dict[str, Feature]:
+def features_of(
+    image_size: tuple[int, int], *, video: bool, depth: bool, horizon: int | None, surveyed: bool = False,
+) -> dict[str, Feature]:
     """The features of a dataset; `image_size` is (height, width), `horizon` the length of labelled plans."""
     picture = {"shape": [*image_size, 3], "names": ["height", "width", "channels"]}
     features: dict[str, Feature] = {FRONT: {"dtype": "video" if video else "image", **picture}}
@@ -59,6 +62,8 @@ def features_of(image_size: tuple[int, int], *, video: bool, depth: bool, horizo
         features[LABEL_GOAL] = _numbers("float64", 3, ["x", "y", "yaw"])
         features[LABEL_PLAN] = {"dtype": "float64", "shape": [horizon, 3], "names": ["waypoint", "x_y_yaw"]}
         features[LABEL_DISTANCE] = _numbers("float64", 1)
+    if surveyed:
+        features[LABEL_POSE] = _numbers("float64", 3, ["x", "y", "yaw"])
     features["timestamp"] = _numbers("float32", 1)
     for name in ("frame_index", "episode_index", "index", "task_index"):
         features[name] = _numbers("int64", 1)

@@ -17,6 +17,7 @@ from nav_foundation.robot import RobotSpec
 FRONT, DEPTH = "observation.images.front", "observation.images.depth"
 STATE, ACTION, STAMP = "observation.state", "action", "stamp_ns"
 LABEL_GOAL, LABEL_PLAN, LABEL_DISTANCE = "label.goal", "label.plan", "label.distance"
+LABEL_POSE = "label.pose"
 
 Driver = Literal["expert", "policy", "human", "unknown"]
 ActionSource = Literal["commanded", "measured"]
@@ -62,16 +63,19 @@ class EpisodeInfo:
 
 @dataclass(frozen=True)
 class Labels:
-    """What an expert would have done, for every frame [T]."""
+    """What an expert would have done, and what a simulator knows, for every frame [T]."""
 
     goals: np.ndarray  # [T, 3] float64 x, y, yaw in the odometry frame: where it heads; a heading of no matter is 0
     plans: np.ndarray  # [T, H, 3] float64 waypoints in the robot's frame, one per frame time
     distances: np.ndarray  # [T] float64 m still to drive to the goal
+    poses: np.ndarray | None = None  # [T, 3] float64 x, y, yaw where the robot truly was, in the frame of the scene
 
     def __post_init__(self) -> None:
         count = len(self.distances)
         assert self.goals.shape == (count, 3) and self.plans.ndim == 3 and self.plans.shape[::2] == (count, 3)
-        if not all(np.isfinite(part).all() for part in (self.goals, self.plans, self.distances)):
+        assert self.poses is None or self.poses.shape == (count, 3)
+        known = (self.goals, self.plans, self.distances, *(() if self.poses is None else (self.poses,)))
+        if not all(np.isfinite(part).all() for part in known):
             raise DataError("labels hold numbers that are not finite")
 
 

@@ -41,6 +41,7 @@ from nav_foundation.data.schema import (
     LABEL_DISTANCE,
     LABEL_GOAL,
     LABEL_PLAN,
+    LABEL_POSE,
     STAMP,
     STATE,
     DataError,
@@ -140,7 +141,10 @@ class DatasetWriter:
         if len(sizes) > 1:
             raise DataError(f"an episode has pictures of several sizes (height, width): {sorted(sizes)}")
         horizon = None if data.labels is None else data.labels.plans.shape[1]
-        new = features_of(sizes.pop(), video=self._video, depth=data.depth is not None, horizon=horizon)
+        new = features_of(
+            sizes.pop(), video=self._video, depth=data.depth is not None, horizon=horizon,
+            surveyed=data.labels is not None and data.labels.poses is not None,
+        )
         known = self._info["features"] or new
         for name in sorted(set(new) | set(known)):
             here, there = new.get(name), known.get(name)
@@ -169,6 +173,8 @@ class DatasetWriter:
         if data.labels is not None:
             columns[LABEL_GOAL], columns[LABEL_PLAN] = data.labels.goals, data.labels.plans
             columns[LABEL_DISTANCE] = data.labels.distances
+            if data.labels.poses is not None:
+                columns[LABEL_POSE] = data.labels.poses
         return columns
 
     def _write_frames(self, table: pa.Table) -> dict[str, int]:

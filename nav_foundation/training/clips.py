@@ -7,24 +7,30 @@ stands as well: places to look from, towards the others.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from nav_foundation.data.dataset import EpisodeDataset
+from nav_foundation.geometry import between
 from nav_foundation.model.config import ModelConfig
 from nav_foundation.model.goals import KINDS
 from nav_foundation.model.network import body_of, was_elsewhere
 from nav_foundation.model.units import to_metres, to_network
 from nav_foundation.training.clearance import NEAR, in_the_way, in_view, random_plans, touches, within_reach
 from nav_foundation.training.drive import Drive
-from nav_foundation.training.pairs import ClipRules, Pairs, frames_ahead, pairs_of
-from nav_foundation.training.sight import HIDDEN, SEEN, UNKNOWN, moved
+from nav_foundation.training.neighbours import Neighbours
+from nav_foundation.training.pairs import ClipRules, Elsewhere, Pairs, frames_ahead, pairs_of
+from nav_foundation.training.sight import HIDDEN, SEEN, UNKNOWN, Sight, moved
 from nav_foundation.training.things import Sighting
+from nav_foundation.types import Pose2
 
 _IMAGE, _OBJECT = KINDS.index("image"), KINDS.index("object")
 WORDS = (KINDS.index("words"), _OBJECT)  # numbers of the kinds that are told in words
+_OVERLAP = 0.1  # share of a picture of another drive that must be in view, for its place to be learnt
 OWN = 0.3  # share of the plans that are asked about which are those of the pairs
 
 
@@ -46,42 +52,59 @@ class Clip:
     time: np.ndarray  # [S, Q + 1] float32 0..1, for the flow; drawn here, so that a batch is a function of its clips
 
 
-class ClipMaker:
-    """Cuts clips from a dataset for a network."""
+class Shot(NamedTuple):
+    """A picture and where it was taken, in the frame of the clip's drive."""
 
-    def __init__(self, dataset: EpisodeDataset, config: ModelConfig, rules: ClipRules) -> None:
+    here: Pose2
+    sight: Sight
+    depth: np.ndarray | None  # [H, W] m
+
+
+class ClipMaker:
+    """Cuts clips from a dataset for a network; `episodes` are those it may look at, all of them if not told."""
+
+    def __init__(
+        self, dataset: EpisodeDataset, config: ModelConfig, rules: ClipRules, episodes: Sequence[int] | None = None
+    ) -> None:
         self._dataset, self._config, self._rules = dataset, config, rules
+        self._neighbours = Neighbours(dataset, range(dataset.episodes) if episodes is None else episodes)
         self._episode = lru_cache(maxsize=4096)(self._load)
 
     def __call__(self, episode: int, frame: int, rng: np.random.Generator) -> Clip:
         drive, rules = self._episode(episode), self._rules
         past, seen = self._past(drive, frame)
         ahead = frames_ahead(drive, frame, rules, rng)
-        pictures = [drive.see(picture) for picture in self._dataset.images(episode, [frame, *past, *ahead])]
+        pictures = [drive.see(image) for image in self._dataset.images(episode, [frame, *past, *ahead])]
+        first = 1 + len(past)  # picture of the first goal
+        on_drive = [(frame, 0), *((goal, first + k) for k, goal in enumerate(ahead))]
+        shots = {picture: self._shot(drive, episode, number, drive.here(number)) for number, picture in on_drive}
+        for shot, image in self._elsewhere(drive, episode, frame, rng):
+            shots[len(pictures)] = shot
+            pictures.append(image)
         own = drive.goal_picture()
         if own is not None:
             pictures.append(own)
-        first = 1 + len(past)  # picture of the first goal
-        on_drive = [(frame, 0), *((goal, first + k) for k, goal in enumerate(ahead))]
         # The nearest goal looks much like the frame itself, the farthest has no others ahead.
         stands = [on_drive[k] for k in (0, *range(2, 2 + rules.stands))]
         motion = np.zeros((len(stands), len(past), 5), np.float32)
         motion[0] = drive.motion(frame, past)
         seen &= was_elsewhere(motion[0], drive.robot.step) & (rng.random() >= rules.forgotten)
-        frames = {picture: number for number, picture in on_drive}
-        depths = {p: d for p, number in frames.items() if (d := self._dataset.depth(episode, number)) is not None}
+        own_number = None if own is None else len(pictures) - 1
         pairs = tuple(
-            pairs_of(drive, stand[0], [goal for goal in on_drive if goal[1] not in (stand[1], 0)] + on_drive[:k > 0],
-                     first + len(ahead) if own is not None else None, _about(drive, depths, stand), rules, rng)
-            for k, stand in enumerate(stands)
+            pairs_of(drive, number, [goal for goal in on_drive if goal[1] not in (picture, 0)] + on_drive[:k > 0],
+                     own_number, _strangers(shots, picture, first + len(ahead)), _about(drive, shots[picture]), rules,
+                     rng)
+            for k, (number, picture) in enumerate(stands)
         )
-        shown, found = _sights(drive, depths, frames, stands, pairs)
+        shown, found = _sights(shots, stands, pairs)
         words = slice(self._config.text_tokens)
-        _named(drive, depths, stands, pairs, shown[:, :, words], found[:, :, words])
+        _named(shots, stands, pairs, shown[:, :, words], found[:, :, words])
         far = np.full((len(pictures), drive.sight.cells), np.nan, np.float32)
-        for picture, depth in depths.items():
-            far[picture] = drive.sight.depths(depth)
-        tried, touched = _tries(drive, depths, frames, stands, pairs, rng)
+        for picture, shot in shots.items():
+            if shot.depth is not None:
+                far[picture] = shot.sight.depths(shot.depth)
+        on_it = {picture: shots[picture] for _, picture in on_drive}
+        tried, touched = _tries(drive, on_it, stands, pairs, rng)
         shape = (len(stands), len(pairs[0].kind) + 1, *pairs[0].waypoints.shape[1:])
         return Clip(
             np.stack(pictures), far, np.array([picture for _, picture in stands]),
@@ -89,6 +112,23 @@ class ClipMaker:
             np.asarray(body_of(drive.robot), np.float32), drive.info.scene, pairs, shown, found, tried, touched,
             rng.standard_normal(shape, dtype=np.float32), rng.random(shape[:2], dtype=np.float32),
         )
+
+    def _shot(self, drive: Drive, episode: int, frame: int, here: Pose2) -> Shot:
+        return Shot(here, drive.sight, self._dataset.depth(episode, frame))
+
+    def _elsewhere(
+        self, drive: Drive, episode: int, frame: int, rng: np.random.Generator
+    ) -> Iterator[tuple[Shot, np.ndarray]]:
+        """Pictures of other drives, where it is known how those lie to this one."""
+        here = drive.in_scene(frame)
+        if here is None or drive.origin is None:
+            return
+        for other, number in self._neighbours.choose(self._rules.elsewhere, episode, here, rng):
+            theirs = self._episode(other)
+            there = theirs.in_scene(number)
+            assert there is not None
+            shot = self._shot(theirs, other, number, between(drive.origin, there))
+            yield shot, theirs.see(self._dataset.image(other, number))
 
     def _load(self, episode: int) -> Drive:
         info = self._dataset.info(episode)
@@ -105,35 +145,48 @@ class ClipMaker:
         return [max(0, number) for number in wanted], np.array([number >= 0 for number in wanted])
 
 
-def _about(drive: Drive, depths: dict[int, np.ndarray], stand: tuple[int, int]) -> list[Sighting]:
+def _strangers(shots: dict[int, Shot], stand: int, first: int) -> list[Elsewhere]:
+    """Pictures from number `first` on, which are of other drives, seen from that of a stand."""
+    here = shots[stand]
+    found = []
+    for picture in sorted(p for p in shots if p >= first):
+        there = shots[picture]
+        shown = False
+        if here.depth is not None and there.depth is not None:
+            points = moved(there.sight.points(there.depth), there.here, here.here)
+            shown = bool((here.sight.find(points, here.depth)[1] == SEEN).mean() >= _OVERLAP)
+        found.append(Elsewhere(picture, between(here.here, there.here), shown))
+    return found
+
+
+def _about(drive: Drive, shot: Shot) -> list[Sighting]:
     """The things about a stand; none where it has no depth to tell which of them it shows."""
-    frame, picture = stand
-    return drive.things.sightings(drive.sight, depths[picture], drive.here(frame)) if picture in depths else []
+    return [] if shot.depth is None else drive.things.sightings(shot.sight, shot.depth, shot.here)
 
 
 def _sights(
-    drive: Drive, depths: dict[int, np.ndarray], frames: dict[int, int], stands: list[tuple[int, int]],
-    pairs: tuple[Pairs, ...],
+    shots: dict[int, Shot], stands: list[tuple[int, int]], pairs: tuple[Pairs, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`shown` and `found` of a clip whose pictures on the drive are of `frames`; all unknown where a depth lacks."""
-    sight = drive.sight
-    count = sight.tokens
+    """`shown` and `found` of a clip; all unknown where a depth lacks."""
+    count = shots[stands[0][1]].sight.tokens
     shape = (len(stands), len(pairs[0].kind), count)
     shown, found = np.zeros((*shape, 2), np.float32), np.full(shape, UNKNOWN, np.int8)
-    if depths.keys() < frames.keys():
+    points = {picture: shot.sight.points(shot.depth) for picture, shot in shots.items() if shot.depth is not None}
+    if points.keys() < shots.keys():
         return shown, found
-    points = {picture: sight.points(depth) for picture, depth in depths.items()}
-    for row, (frame, picture) in enumerate(stands):
+    for row, (_, picture) in enumerate(stands):
+        stand = shots[picture]
+        assert stand.depth is not None
         goals = [q for q, p in enumerate(pairs[row].picture) if pairs[row].kind[q] == _IMAGE and p in points]
-        there = [moved(points[p], drive.here(frames[p]), drive.here(frame)) for p in pairs[row].picture[goals]]
-        places, known = sight.find(np.concatenate(there), depths[picture])
+        there = [moved(points[p], shots[p].here, stand.here) for p in pairs[row].picture[goals]]
+        places, known = stand.sight.find(np.concatenate(there), stand.depth)
         shown[row, goals], found[row, goals] = places.reshape(-1, count, 2), known.reshape(-1, count)
     return shown, found
 
 
 def _named(
-    drive: Drive, depths: dict[int, np.ndarray], stands: list[tuple[int, int]], pairs: tuple[Pairs, ...],
-    shown: np.ndarray, found: np.ndarray,
+    shots: dict[int, Shot], stands: list[tuple[int, int]], pairs: tuple[Pairs, ...], shown: np.ndarray,
+    found: np.ndarray,
 ) -> None:
     """Fills in, of the tokens [S, Q, K] of words, where the stands' pictures show the floor that they lead to.
 
@@ -141,40 +194,44 @@ def _named(
     found yet is nowhere.
     """
     for row, (_, picture) in enumerate(stands):
-        if picture not in depths:
+        stand = shots[picture]
+        if stand.depth is None:
             continue
         for q in np.flatnonzero(np.isin(pairs[row].kind, WORDS)):
             if pairs[row].located[q] > 0:
-                place, known = drive.sight.find(np.append(pairs[row].place[q, :2], 0.0)[None], depths[picture])
+                place, known = stand.sight.find(np.append(pairs[row].place[q, :2], 0.0)[None], stand.depth)
                 shown[row, q], found[row, q] = place[0], SEEN if known[0] == SEEN else UNKNOWN
             elif pairs[row].kind[q] == _OBJECT:
                 found[row, q] = HIDDEN
 
 
 def _tries(
-    drive: Drive, depths: dict[int, np.ndarray], frames: dict[int, int], stands: list[tuple[int, int]],
-    pairs: tuple[Pairs, ...], rng: np.random.Generator,
+    drive: Drive, shots: dict[int, Shot], stands: list[tuple[int, int]], pairs: tuple[Pairs, ...],
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """`tried` and `touched` of a clip: a plan beside that of each pair; some are the pair's own.
 
-    Where nobody walks about, the clip's other pictures show obstacles as well.
+    Where nobody walks about, the drive's other pictures show obstacles as well.
     """
     robot, camera = drive.robot, drive.robot.camera
     count, horizon = pairs[0].waypoints.shape[:2]
-    clouds = {p: in_the_way(drive.sight.cloud(depth), robot) for p, depth in depths.items()}
+    clouds = {p: in_the_way(shot.sight.cloud(shot.depth), robot) for p, shot in shots.items() if shot.depth is not None}
     tried = np.zeros((len(stands), count, horizon, 4), np.float32)
     touched = np.full((len(stands), count), np.nan, np.float32)
-    for row, (frame, picture) in enumerate(stands):
+    for row, (_, picture) in enumerate(stands):
         own = (pairs[row].drives > 0) & (rng.random(count) < OWN)
         plans = random_plans(count, horizon, robot, rng)
         plans[own] = to_metres(pairs[row].waypoints[own], robot.step)
         tried[row] = to_network(plans, robot.step)
-        if picture not in clouds or not drive.sight.is_measured(depths[picture]):
+        stand = shots[picture]
+        if stand.depth is None or not stand.sight.is_measured(stand.depth):
             continue
-        here = drive.here(frame)
-        near = [moved(cloud, drive.here(frames[p]), here) for p, cloud in clouds.items()
-                if p == picture
-                or (drive.nobody_near and math.dist(drive.poses[frames[p], :2], drive.poses[frame, :2]) < NEAR)]
+        near = [moved(cloud, shots[p].here, stand.here) for p, cloud in clouds.items()
+                if p == picture or (drive.nobody_near and _apart(shots[p].here, stand.here) < NEAR)]
         hit = touches(plans, within_reach(np.concatenate(near), robot, horizon), robot.footprint.radius)
         touched[row] = np.where(in_view(plans, drive.sight.half_view, camera.mount_forward), hit, np.nan)
     return tried, touched
+
+
+def _apart(a: Pose2, b: Pose2) -> float:
+    return math.hypot(a.x - b.x, a.y - b.y)

@@ -52,7 +52,8 @@ class Course(Protocol):
     def parts(self) -> Mapping[str, float]:
         """Names of the losses, and their shares of the sum."""
 
-    def maker(self, dataset: EpisodeDataset) -> Make: ...
+    def maker(self, dataset: EpisodeDataset, episodes: Sequence[int]) -> Make:
+        """Of some episodes of a dataset, which are all it may look at."""
 
     def varied(self, clip: Any, rng: np.random.Generator, light: float, flips: bool) -> Any:
         """The clip in other light (`light` = how much), perhaps in a mirror."""

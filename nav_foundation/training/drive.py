@@ -11,7 +11,7 @@ import numpy as np
 from nav_foundation.data.dataset import EpisodeDataset
 from nav_foundation.data.images import decode
 from nav_foundation.data.schema import EpisodeInfo
-from nav_foundation.geometry import between, to_frame, wrap_angle
+from nav_foundation.geometry import between, compose, inverse, to_frame, wrap_angle
 from nav_foundation.model.config import ModelConfig
 from nav_foundation.preprocessing import CanonicalView, Preprocessor
 from nav_foundation.robot import CameraSpec, RobotSpec
@@ -29,9 +29,11 @@ class Drive:
         self, dataset: EpisodeDataset, episode: int, info: EpisodeInfo, robot: RobotSpec, config: ModelConfig
     ) -> None:
         self.info, self.robot = info, robot
-        self.poses = np.asarray(dataset.poses(episode), np.float64)
+        self.believed = np.asarray(dataset.poses(episode), np.float64)  # [T, 3] by odometry
         self.seconds = (dataset.stamps_ns(episode) - dataset.stamps_ns(episode)[0]) / 1e9
         self.labels = dataset.labels(episode)
+        self.origin = self._odometry_frame()
+        self.poses = self._true_poses()
         notes = info.notes or {}
         known = notes.get("goal_known_from", 0)
         self.known_from = len(self.poses) if known is None else int(known)  # frame; None = it was never in view
@@ -39,6 +41,22 @@ class Drive:
         self.things = Things(info.things or ())
         self.driven = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(self.poses[:, :2], axis=0), axis=1))])
         self._config, self._view, self._horizon = config, config.view, config.horizon
+
+    def _odometry_frame(self) -> Pose2 | None:
+        """Where the drive's frame lies in the scene, if that is known."""
+        if self.labels is None or self.labels.poses is None:
+            return None
+        return compose(Pose2(*map(float, self.labels.poses[0])), inverse(Pose2(*map(float, self.believed[0]))))
+
+    def _true_poses(self) -> np.ndarray:
+        """[T, 3] in the frame of the drive, whatever odometry believes; that where nothing else is known."""
+        if self.origin is None or self.labels is None or self.labels.poses is None:
+            return self.believed
+        truth, origin = self.labels.poses, self.origin
+        return np.column_stack([to_frame(origin, truth[:, :2]), wrap_angle(truth[:, 2] - origin.yaw)])
+
+    def in_scene(self, frame: int) -> Pose2 | None:
+        return None if self.origin is None else compose(self.origin, self.here(frame))
 
     def see(self, rgb: np.ndarray) -> np.ndarray:
         return _preprocessor(self.robot.camera, self._view)(rgb)
@@ -55,10 +73,13 @@ class Drive:
         return Pose2(*map(float, self.poses[frame]))
 
     def motion(self, frame: int, past: list[int]) -> np.ndarray:
-        """[P, 5] where past frames lie from this one: x, y in steps (at most 50), sin and cos of the turn, s ago."""
+        """[P, 5] where past frames lie from this one: x, y in steps (at most 50), sin and cos of the turn, s ago.
+
+        By odometry, as a robot knows it.
+        """
         rows = []
         for number in past:
-            away = between(self.here(frame), self.here(number))
+            away = between(*(Pose2(*map(float, self.believed[k])) for k in (frame, number)))
             step = self.robot.step
             rows.append([
                 *np.clip([away.x / step, away.y / step], -50, 50), math.sin(away.yaw), math.cos(away.yaw),
@@ -90,7 +111,7 @@ class Drive:
     def heads_for(self, frame: int) -> tuple[float, float]:
         """Where the expert would drive from a frame, its goal or a place to look from: x, y in m, seen from there."""
         assert self.labels is not None
-        away = between(self.here(frame), Pose2(*map(float, self.labels.goals[frame])))
+        away = between(*(Pose2(*map(float, pose)) for pose in (self.believed[frame], self.labels.goals[frame])))
         return away.x, away.y
 
     def waits(self, frame: int) -> bool:

@@ -5,7 +5,7 @@ Goals, pasts and plans are left out, so that the encoder meets more pictures in 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -21,7 +21,7 @@ from nav_foundation.training.course import Losses
 from nav_foundation.training.forward import PARTS, depth_part, frames_of, sight_part
 from nav_foundation.training.ours import Ours
 
-_STANDS = 4  # besides the frame itself
+_STANDS = 3  # besides the frame itself
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,12 @@ class Eyes(Ours):
     def parts(self) -> Mapping[str, float]:
         return {name: PARTS[name] for name in ("sight", "depth")}
 
-    def maker(self, dataset: EpisodeDataset) -> ClipMaker:
+    def maker(self, dataset: EpisodeDataset, episodes: Sequence[int]) -> ClipMaker:
         if dataset.depth(0, 0) is None:
             raise ValueError(f"{dataset.folder} has no depth, which eyes are taught by: collect with --depth, or leave "
                              "out --eyes")
-        return ClipMaker(dataset, self.config, replace(self.rules, stands=min(_STANDS, self.rules.goals - 1)))
+        return ClipMaker(
+            dataset, self.config, replace(self.rules, stands=min(_STANDS, self.rules.goals - 1)), episodes)
 
     def losses(self, network: nn.Module, batch: Batch) -> Losses:
         assert isinstance(network, NavigationModel)

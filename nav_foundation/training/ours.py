@@ -44,8 +44,8 @@ class Ours:
     def parts(self) -> Mapping[str, float]:
         return PARTS
 
-    def maker(self, dataset: EpisodeDataset) -> ClipMaker:
-        return ClipMaker(dataset, self.config, self.rules)
+    def maker(self, dataset: EpisodeDataset, episodes: Sequence[int]) -> ClipMaker:
+        return ClipMaker(dataset, self.config, self.rules, episodes)
 
     def varied(self, clip: Clip, rng: np.random.Generator, light: float, flips: bool) -> Clip:
         if flips and rng.random() < 0.5:

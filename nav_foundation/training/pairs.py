@@ -28,7 +28,8 @@ TOUR_IN_VIEW = 5.0  # m; a tour's goal farther away cannot be known from picture
 
 @dataclass(frozen=True)
 class ClipRules:
-    goals: int = 5  # pictures on the drive
+    goals: int = 4  # pictures on the drive
+    elsewhere: int = 2  # pictures of other drives through the same scene
     stands: int = 2  # of them also looked from, towards the others
     places: int = 2  # of them also told as places
     nearest: float = 0.3  # m along the drive to a goal, drawn log-uniformly ...
@@ -45,6 +46,15 @@ class ClipRules:
     asked: float = 3.0  # weight of what the drive was asked for: one goal of many, and often the only one in words
     waiting: float = 0.1  # weight of plans to stand and wait: the one who is waited for may be out of view
     place_noise: float = 0.05  # share of a told distance by which it is wrong
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A picture that was not taken on the drive."""
+
+    picture: int  # its number in the clip
+    away: Pose2  # seen from the stand
+    shown: bool  # some of what it shows is in view
 
 
 @dataclass(frozen=True)
@@ -106,10 +116,11 @@ def frames_ahead(drive: Drive, frame: int, rules: ClipRules, rng: np.random.Gene
 
 
 def pairs_of(
-    drive: Drive, frame: int, goals: Sequence[tuple[int, int]], own: int | None, things: Sequence[Sighting],
-    rules: ClipRules, rng: np.random.Generator,
+    drive: Drive, frame: int, goals: Sequence[tuple[int, int]], own: int | None,
+    elsewhere: Sequence[Elsewhere], things: Sequence[Sighting], rules: ClipRules, rng: np.random.Generator,
 ) -> Pairs:
-    """Goals (frame, number of its picture) as pictures and as places, the drive's own goal, things, a command, none."""
+    """Goals (frame, number of its picture) as pictures and as places, the drive's own goal, pictures from elsewhere,
+    things, a command, none."""
     pairs = [_picture(drive, frame, goal, picture) for goal, picture in goals]
     chosen = rng.permutation(len(goals))[: rules.places]
     places = [_place(drive, frame, goals[k][0], rules, rng) for k in chosen]
@@ -119,6 +130,7 @@ def pairs_of(
     asked = _own_goal(drive, frame, own)
     pairs.append(asked if asked.kind == "none" else replace(asked, weight=rules.asked))
     pairs.append(_route(drive, frame))
+    pairs += [_elsewhere(other) for other in elsewhere] + [Pair("none")] * (rules.elsewhere - len(elsewhere))
     pairs += [_thing(drive, things, rules, rng) for _ in range(rules.things)]
     pairs += [_far(drive, frame, rng) for _ in range(rules.far)]
     pairs.append(Pair("none", waypoints=drive.lesson(frame)))
@@ -213,6 +225,16 @@ def _own_goal(drive: Drive, frame: int, picture: int | None) -> Pair:
     x, y = drive.heads_for(frame)
     return Pair("words" if task == "instruction" else "object", place=(x, y, math.atan2(y, x)), located=known,
                 words=str(words), waypoints=plan, distance=distance, arrived=arrived)
+
+
+def _elsewhere(other: Elsewhere) -> Pair:
+    """How far it is is known where some of it is in view, the way there is not."""
+    away = math.hypot(other.away.x, other.away.y)
+    there = away < INSIDE * IMAGE_RADIUS and abs(other.away.yaw) < FACING
+    return Pair(
+        "image", other.picture, (other.away.x, other.away.y, other.away.yaw), other.shown,
+        distance=away if other.shown else None, arrived=there if other.shown or away > IMAGE_RADIUS else None,
+    )
 
 
 def _thing(drive: Drive, things: Sequence[Sighting], rules: ClipRules, rng: np.random.Generator) -> Pair:

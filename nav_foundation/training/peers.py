@@ -121,7 +121,7 @@ class Peer:
     def parts(self) -> Mapping[str, float]:
         return _PARTS[self.kind]
 
-    def maker(self, dataset: EpisodeDataset) -> PeerMaker:
+    def maker(self, dataset: EpisodeDataset, episodes: Sequence[int]) -> PeerMaker:
         return PeerMaker(dataset, self.kind)
 
     def varied(self, clip: PeerClip, rng: np.random.Generator, light: float, flips: bool) -> PeerClip:

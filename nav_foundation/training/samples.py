@@ -48,13 +48,15 @@ class Samples(Dataset[Any]):
 def _opened(samples: Samples) -> tuple[Mixture, list[Make]]:
     """Once in each process."""
     datasets = [EpisodeDataset(folder) for folder in samples.data]
-    chosen = None if samples.part == "all" else [_part(dataset, samples.part) for dataset in datasets]
+    chosen = [_part(dataset, samples.part) for dataset in datasets]
     mixture = Mixture(datasets, samples.weights or None, chosen=chosen)
-    return mixture, [samples.course.maker(dataset) for dataset in mixture.datasets]
+    return mixture, [samples.course.maker(dataset, part.tolist()) for dataset, part in zip(datasets, chosen)]
 
 
 def _part(dataset: EpisodeDataset, part: Part) -> np.ndarray:
     """Numbers of its episodes. The last ones are held: neighbours in time show the same places."""
+    if part == "all":
+        return np.arange(dataset.episodes)
     held = max(1, round(dataset.episodes * HELD))
     if dataset.episodes < 2:
         raise ValueError(f"{dataset.folder} has one drive: two are needed, one of them to judge by")

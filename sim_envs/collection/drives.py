@@ -142,6 +142,7 @@ class Recorder:
         self._depth: list[bytes] = []
         self._actions: list[tuple[float, float]] = []
         self._labels: list[Label] = []
+        self._truth: list[tuple[float, float, float]] = []
 
     def run(self, episode: Episode) -> None:
         world, agent = self._world, self._agent
@@ -173,6 +174,8 @@ class Recorder:
             self._depth.append(encode_depth(observation.depth))
         if self._driver.label is not None:
             self._labels.append(self._driver.label)
+        pose = self._world.frame_pose
+        self._truth.append((pose.x, pose.y, pose.yaw))
 
     def data(self) -> EpisodeData:
         labels = None
@@ -180,7 +183,7 @@ class Recorder:
             labels = Labels(
                 np.array([[g.goal.x, g.goal.y, g.goal.yaw] for g in self._labels]),
                 np.array([label.plan for label in self._labels]),
-                np.array([label.distance for label in self._labels]),
+                np.array([label.distance for label in self._labels]), np.array(self._truth),
             )
         return EpisodeData(
             self._images, np.array([stamp for stamp, _ in self._observations], np.int64), self._poses(),

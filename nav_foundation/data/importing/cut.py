@@ -286,7 +286,8 @@ def _labels(labels: Labels | None, piece: np.ndarray, scale: float) -> Labels | 
     if labels is None:
         return None
     metres = (scale, scale, 1.0)
-    return Labels(labels.goals[piece] * metres, labels.plans[piece] * metres, labels.distances[piece] * scale)
+    poses = None if labels.poses is None else labels.poses[piece] * metres
+    return Labels(labels.goals[piece] * metres, labels.plans[piece] * metres, labels.distances[piece] * scale, poses)
 
 
 def _actions(drive: Drive, stamps: np.ndarray, rules: ImportRules) -> np.ndarray | None:

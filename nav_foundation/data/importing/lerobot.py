@@ -23,6 +23,7 @@ from nav_foundation.data.schema import (
     LABEL_DISTANCE,
     LABEL_GOAL,
     LABEL_PLAN,
+    LABEL_POSE,
     STAMP,
     STATE,
     DataError,
@@ -248,7 +249,8 @@ def _labels(about: _Source, frames: Frames, rows: np.ndarray) -> Labels | None:
     if not all(name in about.info["features"] for name in names):
         return None
     goals, plans, distances = (np.asarray(frames.column(name, rows), np.float64) for name in names)
-    return Labels(goals, plans, distances)
+    poses = np.asarray(frames.column(LABEL_POSE, rows), np.float64) if LABEL_POSE in about.info["features"] else None
+    return Labels(goals, plans, distances, poses)
 
 
 def _seconds(about: _Source, frames: Frames, rows: np.ndarray) -> np.ndarray:

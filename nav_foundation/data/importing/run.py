@@ -18,7 +18,7 @@ from nav_foundation.data.importing.cut import ImportRules, cut
 from nav_foundation.data.importing.drive import Drive, LeftOut
 from nav_foundation.data.importing.report import ImportReport, Tally
 from nav_foundation.data.layout import INFO
-from nav_foundation.data.schema import DEPTH, FRONT, LABEL_PLAN, DataError, EpisodeData, EpisodeInfo, Labels
+from nav_foundation.data.schema import DEPTH, FRONT, LABEL_PLAN, LABEL_POSE, DataError, EpisodeData, EpisodeInfo, Labels
 from nav_foundation.data.units import cruising_step, typical_step
 from nav_foundation.data.writer import DatasetWriter
 
@@ -28,7 +28,7 @@ _LARGEST = 512 << 20  # bytes of an episode's pictures; more become several, as 
 _KNOWN = "of episodes that the dataset has already"
 
 Episode = tuple[EpisodeInfo, EpisodeData]
-_Extras = tuple[bool, int]  # whether there is depth, and the length of labelled plans, 0 without labels
+_Extras = tuple[bool, int, bool]  # whether there is depth, the length of labelled plans or 0, whether true poses
 
 
 def import_drives(
@@ -129,18 +129,23 @@ def _picture_size(out: Path) -> tuple[int, int] | None:
 
 
 def _chosen(labels: Labels, frames: np.ndarray) -> Labels:
-    return Labels(labels.goals[frames], labels.plans[frames], labels.distances[frames])
+    poses = None if labels.poses is None else labels.poses[frames]
+    return Labels(labels.goals[frames], labels.plans[frames], labels.distances[frames], poses)
 
 
 def _extras(data: EpisodeData) -> _Extras:
-    return data.depth is not None, 0 if data.labels is None else data.labels.plans.shape[1]
+    labels = data.labels
+    if labels is None:
+        return data.depth is not None, 0, False
+    return data.depth is not None, labels.plans.shape[1], labels.poses is not None
 
 
 def _known_extras(out: Path) -> _Extras | None:
     """What a dataset's episodes have, if it has any."""
     if not (out / INFO).exists() or not (dataset := EpisodeDataset(out)).episodes:
         return None
-    return DEPTH in dataset.features, int(dataset.features.get(LABEL_PLAN, {"shape": [0]})["shape"][0])
+    features = dataset.features
+    return DEPTH in features, int(features.get(LABEL_PLAN, {"shape": [0]})["shape"][0]), LABEL_POSE in features
 
 
 def _matched(data: EpisodeData, dataset: _Extras | None) -> tuple[EpisodeData | None, list[LeftOut]]:
@@ -154,6 +159,9 @@ def _matched(data: EpisodeData, dataset: _Extras | None) -> tuple[EpisodeData | 
     if data.labels is not None and not dataset[1]:
         left.append(LeftOut("labels", count, why))
         data = replace(data, labels=None)
+    if data.labels is not None and data.labels.poses is not None and not dataset[2]:
+        left.append(LeftOut("true poses", count, why))
+        data = replace(data, labels=replace(data.labels, poses=None))
     if _extras(data) == dataset:
         return data, left
     why = "without the depth or labels that the dataset's other episodes have: import them elsewhere"
