@@ -46,7 +46,7 @@ def test_what_is_seen_is_judged_as_in_the_whole_course(drives: Path) -> None:
     eyes = course_of(asked)
     samples = samples_of(asked, eyes)
     batch = eyes.collate([samples[0], samples[1]])
-    assert len(batch.current) == 2 * 5
+    assert len(batch.current) == 2 * 4
     torch.manual_seed(0)
     model = NavigationModel(preset("tiny")).eval()
     told_by_pictures = torch.where((batch.kind == KINDS.index("image"))[..., None], batch.found, -1)

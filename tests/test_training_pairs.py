@@ -246,6 +246,20 @@ def test_a_batch_points_at_its_pictures(tmp_path: Path) -> None:
     assert batch.judged[:, -1].tolist() == batch.measured[:, -1].tolist() == [1] * 6 + [0] * 3
 
 
+def test_pasts_that_are_left_out_are_not_encoded(tmp_path: Path) -> None:
+    batch = batch_of(tmp_path)
+    assert set(range(len(batch.pictures))) - set(batch.needed.tolist()) == set(batch.past.flatten().tolist()) - set(
+        batch.past[batch.past_seen].tolist())
+    unseen = dataclasses.replace(batch, past_seen=torch.zeros_like(batch.past_seen))
+    model = NavigationModel(CONFIG).eval()
+    counts: list[int] = []
+    model.encoder.register_forward_hook(lambda _, inputs, __: counts.append(len(inputs[0])))
+    with torch.no_grad():
+        whole = frames_of(model, batch).tokens[unseen.needed]
+        torch.testing.assert_close(frames_of(model, unseen).tokens[unseen.needed], whole)
+    assert counts == [len(batch.needed), len(batch.pictures) - 3 * CONFIG.history]
+
+
 def test_stands_ahead_see_the_same_drive_from_there(tmp_path: Path) -> None:
     rules = ClipRules(soon=0.0, anywhere=0.0, behind=0.0, nearest=0.3, farthest=1.5, place_noise=0.0)
     clip = maker(tmp_path, corner_drive(False), rules=rules)(0, 2, np.random.default_rng(0))
@@ -273,7 +287,7 @@ def test_what_is_not_known_teaches_nothing(tmp_path: Path) -> None:
 
     def losses(of: Batch) -> torch.Tensor:
         with torch.no_grad():
-            frames = frames_of(model, of.pictures)
+            frames = frames_of(model, of)
             return losses_of(model, of, frames, readouts_of(model, of, frames)).total(PARTS)
 
     lies = dataclasses.replace(
@@ -323,7 +337,7 @@ def test_a_tiny_batch_is_learnt_by_heart(tmp_path: Path) -> None:
     optimiser = torch.optim.AdamW(model.parameters(), 3e-3)
     history = []
     for _ in range(150):
-        frames = frames_of(model, batch.pictures)
+        frames = frames_of(model, batch)
         found = losses_of(model, batch, frames, readouts_of(model, batch, frames)).total(PARTS)
         optimiser.zero_grad()
         found.backward()

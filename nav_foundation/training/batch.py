@@ -61,6 +61,12 @@ class Batch:
         """Pairs of a stand and a goal that teach something."""
         return int(((self.drives + self.measured + self.judged) > 0).sum())
 
+    @property
+    def needed(self) -> Tensor:
+        """[M] numbers of the pictures that something is learnt from."""
+        goals = self.picture[self.kind == KINDS.index("image")]
+        return torch.cat([self.current, goals, self.past[self.past_seen]]).unique()
+
     def to(self, device: torch.device) -> Batch:
         return Batch(*(getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)))
 

@@ -18,7 +18,7 @@ from nav_foundation.model.network import NavigationModel
 from nav_foundation.training.batch import Batch, about
 from nav_foundation.training.clips import ClipMaker
 from nav_foundation.training.course import Losses
-from nav_foundation.training.forward import PARTS, depth_part, frames_of, sight_part
+from nav_foundation.training.forward import PARTS, depth_part, encoded, sight_part
 from nav_foundation.training.ours import Ours
 
 _STANDS = 3  # besides the frame itself
@@ -41,7 +41,7 @@ class Eyes(Ours):
         assert isinstance(network, NavigationModel)
         is_image = batch.kind == KINDS.index("image")
         needed = torch.cat([batch.current, batch.picture[is_image]]).unique()  # none of the past
-        frames = frames_of(network, batch.pictures[needed])
+        frames = encoded(network, batch.pictures[needed])
         found = sought(network, frames, torch.searchsorted(needed, batch.current),
                        torch.searchsorted(needed, batch.picture))
         return Losses.of((

@@ -31,7 +31,14 @@ PARTS = {
 }
 
 
-def frames_of(model: NavigationModel, pictures: Tensor) -> Frames:
+def frames_of(model: NavigationModel, batch: Batch) -> Frames:
+    """Of all pictures of a batch; those that nobody looks at, pasts that are left out, are not encoded and 0."""
+    needed = batch.needed
+    some = encoded(model, batch.pictures[needed])
+    return Frames(*(part.new_zeros(len(batch.pictures), *part.shape[1:]).index_copy(0, needed, part) for part in some))
+
+
+def encoded(model: NavigationModel, pictures: Tensor) -> Frames:
     """Of pictures [N, 3, h, w] in 0..255."""
     return model.encoder(as_input(pictures.float() / 255.0))  # type: ignore[no-any-return]
 

@@ -70,7 +70,7 @@ def waypoint_errors(decision: Decision, batch: Batch) -> np.ndarray:
 
 
 def _answers(model: NavigationModel, batch: Batch) -> _Answers:
-    decision = model.judge(readouts_of(model, batch, frames_of(model, batch.pictures)))
+    decision = model.judge(readouts_of(model, batch, frames_of(model, batch)))
     errors = waypoint_errors(decision, batch)
     known = (batch.measured > 0) & ~batch.unreachable
     columns = (batch.kind, batch.drives > 0, decision.distance, decision.distance_std, batch.distance, known,

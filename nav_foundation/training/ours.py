@@ -64,7 +64,7 @@ class Ours:
 
     def losses(self, network: nn.Module, batch: Batch) -> Losses:
         assert isinstance(network, NavigationModel)
-        frames = frames_of(network, batch.pictures)
+        frames = frames_of(network, batch)
         return losses_of(network, batch, frames, readouts_of(network, batch, frames))
 
     def save(self, network: nn.Module, folder: Path, provenance: dict[str, Any]) -> None:
