@@ -122,3 +122,15 @@ def test_neighbours_share_the_scene_and_only_some_may_be_looked_at(tmp_path: Pat
     far = write(tmp_path / "far", [standing(0.0, 0.0), standing(2.0, 0.0), standing(9.0, 0.0)])
     shares = np.bincount([e for e, _ in Neighbours(far, range(3)).choose(2000, 0, here, rng)])
     assert shares[1] / 2000 == pytest.approx(0.7 + 0.3 / 2, abs=0.04)
+
+
+def test_places_are_learnt_of_pictures_that_show_something_in_view(tmp_path: Path) -> None:
+    """A robot that turns around where it stands: what lies behind it could be anywhere."""
+    turning = np.column_stack([np.zeros((FRAMES, 2)), np.linspace(0.0, 3.0, FRAMES)])
+    clip = ClipMaker(write(tmp_path, [turning]), CONFIG, ClipRules(goals=40))(0, 0, np.random.default_rng(0))
+    pairs = clip.pairs[0]
+    images = pairs.kind == KINDS.index("image")
+    turned = pairs.place[images, 2]
+    assert (pairs.located[images][turned < 0.6] == 1).all() and (turned < 0.6).any()
+    assert (pairs.located[images][turned > 1.6] == 0).all() and (turned > 1.6).any()
+    assert (pairs.judged[images] == 1).all()

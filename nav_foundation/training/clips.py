@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -97,6 +97,7 @@ class ClipMaker:
             for k, (number, picture) in enumerate(stands)
         )
         shown, found = _sights(shots, stands, pairs)
+        pairs = tuple(_located_where_seen(part, seen_there) for part, seen_there in zip(pairs, found))
         words = slice(self._config.text_tokens)
         _named(shots, stands, pairs, shown[:, :, words], found[:, :, words])
         far = np.full((len(pictures), drive.sight.cells), np.nan, np.float32)
@@ -182,6 +183,13 @@ def _sights(
         places, known = stand.sight.find(np.concatenate(there), stand.depth)
         shown[row, goals], found[row, goals] = places.reshape(-1, count, 2), known.reshape(-1, count)
     return shown, found
+
+
+def _located_where_seen(pairs: Pairs, found: np.ndarray) -> Pairs:
+    """Where a picture was taken cannot be told from others that show nothing of it."""
+    known = (found != UNKNOWN).sum(axis=1)
+    nowhere = (pairs.kind == _IMAGE) & (known > 0) & ((found == SEEN).sum(axis=1) < _OVERLAP * known)
+    return replace(pairs, located=np.where(nowhere, np.float32(0), pairs.located))
 
 
 def _named(
