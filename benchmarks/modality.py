@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
+from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # also runs where the package is not installed
@@ -30,12 +31,14 @@ from policies.agent import Agent  # noqa: E402
 from policies.baselines import BearingPolicy  # noqa: E402
 from policies.load import load_policy  # noqa: E402
 from policies.policy import Policy, Tour  # noqa: E402
-from sim_envs.evaluation.evaluate import EpisodeRunner, EpisodeSource  # noqa: E402
+from sim_envs.evaluation.evaluate import EPISODES_PER_SCENE, EpisodeRunner, EpisodeSource  # noqa: E402
 from sim_envs.evaluation.settings import EvaluationSettings  # noqa: E402
 from sim_envs.metrics import success_interval  # noqa: E402
 from sim_envs.rollout import run_episode  # noqa: E402
+from sim_envs.workers import run_jobs  # noqa: E402
 
 SPREAD, RADIUS = 2.0, 5.0  # m of error in each direction, m of success
+DISTANCE = (15.0, 50.0)  # m to drive
 ADAPTER = "goals.far_place."
 
 
@@ -64,15 +67,28 @@ def adapted(network: Path, data: Sequence[str], steps: int, out: Path) -> tuple[
     return made, sum(not torch.equal(before[name].to(after[name].dtype), after[name]) for name in others)
 
 
-def reached(policy: Policy, as_point: bool, episodes: int, robot: str) -> list[float]:
+def drives(network: str | None, as_point: bool, episodes: int, robot: str) -> Callable[[int], float]:
+    """Says of an episode, by its number, whether it was reached; without a network the bearing policy drives."""
     settings = EvaluationSettings(
-        "oracle", "point-goal", scenes="city", distance=(15.0, 50.0), robot=robot, noise=True, episodes=episodes
+        "oracle", "point-goal", scenes="city", distance=DISTANCE, robot=robot, noise=True, episodes=episodes
     )
     runner = EpisodeRunner(EpisodeSource.of(settings, load_robot(robot)))
+    policy = BearingPolicy() if network is None else load_policy(network)
     agent = Agent(Receiver(policy, as_point), load_robot(robot))
-    traces = [run_episode(runner.world, agent, runner.episode(index)) for index in range(episodes)]
-    away = [float(np.linalg.norm(trace.poses[-1, :2] - trace.episode.goals[0][:2])) for trace in traces]
-    return [float(trace.stopped and metres < RADIUS) for trace, metres in zip(traces, away)]
+
+    def drive(index: int) -> float:
+        trace = run_episode(runner.world, agent, runner.episode(index))
+        away = np.linalg.norm(trace.poses[-1, :2] - trace.episode.goals[0][:2])
+        return float(trace.stopped and away < RADIUS)
+
+    return drive
+
+
+def reached(network: str | None, as_point: bool, episodes: int, robot: str, workers: int) -> list[float]:
+    per_city = EPISODES_PER_SCENE["city"]
+    groups = [range(k, min(k + per_city, episodes)) for k in range(0, episodes, per_city)]
+    done = run_jobs(drives, (network, as_point, episodes, robot), groups, workers)
+    return [value for _, value in sorted(tqdm(done, total=episodes, unit="episode"))]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -82,18 +98,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--episodes", type=int, default=40)
     parser.add_argument("--robot", default="jackal")
+    parser.add_argument("--workers", type=int, default=2, help="(default 2)")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "far")
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results.md", help="where to append")
     options = parser.parse_args(arguments)
     network, changed = adapted(options.policy, options.data, options.steps, options.out)
     rows = [Row("tensors changed beside the adapter", changed, "", "0", f"{options.steps} steps on {options.data}")]
-    trials: list[tuple[str, Policy, bool]] = [
-        ("far goal, its own adapter", load_policy(str(network)), False),
-        ("the same network, told a point", load_policy(str(network)), True), ("bearing policy", BearingPolicy(), True),
-    ]
-    for name, policy, as_point in trials:
-        share = success_interval(reached(policy, as_point, options.episodes, options.robot))
-        rows.append(Row(name, share.mean, "SR", "", f"{share}, {options.episodes} episodes of 15-50 m in cities"))
+    trials = (
+        ("far goal, its own adapter", str(network), False), ("the same network, told a point", str(network), True),
+        ("bearing policy", None, True),
+    )
+    for name, driver, as_point in trials:
+        share = success_interval(reached(driver, as_point, options.episodes, options.robot, options.workers))
+        metres = "{:g}-{:g} m".format(*DISTANCE)
+        rows.append(Row(name, share.mean, "SR", "", f"{share}, {options.episodes} episodes of {metres} in cities"))
         print(rows[-1], flush=True)
     append(options.results, "A new kind of goal", f"{options.robot}, noise on, places {SPREAD:g} m off", rows)
 
