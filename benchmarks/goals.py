@@ -42,7 +42,7 @@ def errors(policy: Path, data: Sequence[str], batches: int) -> np.ndarray:
     samples = Samples(Ours(model.config), tuple(data), seed=1, light=0.0, flips=False)
     rows = []
     for batch in loader(samples, range(batches), 16, 0):
-        frames = frames_of(model, batch.pictures)
+        frames = frames_of(model, batch)
         asked = (batch.kind == KINDS.index("image")) & (batch.drives > 0) & (batch.measured > 0) & (batch.located > 0)
         columns = [batch.distance[asked].numpy()]
         for kind in TOLD.values():

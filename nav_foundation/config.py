@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import json
 import re
 import sys
@@ -14,6 +15,11 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 _EXPONENT_ONLY = re.compile(r"[-+]?\d+[eE][-+]?\d+")  # 1e-4 is a number to people but, without a dot, a text to YAML
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
 
 
 def load_mapping(path: str | Path) -> dict[str, Any]:
@@ -36,7 +42,7 @@ def load_mapping(path: str | Path) -> dict[str, Any]:
 def from_mapping(cls: type[T], data: dict[str, Any], where: str = "settings") -> T:
     """Build the dataclass `cls` from plain data, nested dataclasses and tuples included."""
     assert dataclasses.is_dataclass(cls)
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     names = [f.name for f in dataclasses.fields(cls)]
     for key in data:
         if key not in names:

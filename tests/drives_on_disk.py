@@ -35,7 +35,7 @@ def made_up_drive(
         actions=rng.normal(0.0, 0.3, (frames, 2)),
         depth=[depth_picture(rng) for _ in range(frames)] if depth else None,
         labels=Labels(
-            poses + 1.0, rng.normal(size=(frames, 8, 3)), rng.uniform(0, 9, frames), poses + 3.0,
+            poses + 1.0, rng.normal(size=(frames, 8, 3)), rng.uniform(0, 9, frames), rng.normal(size=(frames, 4)),
         ) if labels else None,
     )
 

@@ -265,21 +265,32 @@ def test_scenes_are_training_scenes_and_shared_by_neighbours() -> None:
     assert settings.digest == replace(settings, episodes=8).digest != replace(settings, perturb=0.4).digest
 
 
-def test_a_drive_tells_what_stands_about() -> None:
-    settings = CollectSettings(scenes="houses", tasks=("object-goal",), episodes=1, noise=False, people=(0, 0))
-    drive = Collector(settings)(0)
+def test_a_drive_tells_what_stands_about_and_where_it_truly_was() -> None:
+    settings = CollectSettings(scenes="houses", tasks=("object-goal",), episodes=1, people=(0, 0))
+    collector = Collector(settings)
+    drive = collector(0)
     assert not isinstance(drive, str)
     info, data = drive
-    assert info.goal is not None and info.things and info.robot is not None
-    goal = np.array([info.goal["x"], info.goal["y"]])
+    assert info.goal is not None and info.things and info.robot is not None and data.labels is not None
+    truth = data.labels.poses
+    assert truth is not None
+    scene = scene_at(scenes_of(settings), settings, 0)
+    names = {thing.category for thing in collector.simulator.load(scene, info.robot.footprint).instances}
+    assert {thing.category for thing in info.things} <= names
+    # odometry begins where the drive does, and believes something else of the rest
+    x, y, _, yaw = truth.T
+    c, s = np.cos(yaw[0]), np.sin(yaw[0])
+    local = np.column_stack([c * (x - x[0]) + s * (y - y[0]), -s * (x - x[0]) + c * (y - y[0])])
+    off = np.linalg.norm(local - data.poses[:, :2], axis=1)
+    assert off[0] < 1e-6 and 1e-4 < off.max() < 0.2 * np.linalg.norm(np.diff(local, axis=0), axis=1).sum()
+    goal = np.array([[c, -s], [s, c]]) @ (info.goal["x"], info.goal["y"]) + (x[0], y[0])
     wanted = [thing for thing in info.things if thing.category == info.goal["category"]]
     away = [np.linalg.norm(nearest_on_outline(goal, np.array(thing.outline)) - goal) for thing in wanted]
     assert info.robot.footprint.radius < min(away) < info.goal["radius"]  # it is told from where one has reached it
     for thing in info.things:
-        corners = np.array(thing.outline)
-        assert np.linalg.norm(data.poses[:, None, :2] - corners, axis=-1).min() < 9 and -0.05 < thing.bottom < thing.top
-        inside = nearest_on_outline(corners.mean(axis=0), corners)
-        np.testing.assert_allclose(inside, corners.mean(axis=0))  # convex and counter-clockwise, here as in the world
+        middle = np.array(thing.outline).mean(axis=0)
+        np.testing.assert_allclose(nearest_on_outline(middle, np.array(thing.outline)), middle)  # convex, not clockwise
+        assert np.linalg.norm(truth[:, :2] - middle, axis=1).min() < 20.1 and thing.bottom < thing.top
 
 
 # --- a policy drives, the expert labels ---------------------------------------------------------------------------

@@ -106,7 +106,9 @@ def test_goals_are_anywhere_on_the_drive_and_round_about_no_distance_is_known(tm
     info, data = corner_drive(False)
     sides = np.repeat([0.0, 0.5 * np.pi, np.pi, -0.5 * np.pi], 10)
     xy = np.cumsum(0.1 * np.column_stack([np.cos(sides), np.sin(sides)]), axis=0) - (0.1, 0.0)
-    around = dataclasses.replace(data, poses=np.column_stack([xy, sides]))
+    poses = np.column_stack([xy, sides])
+    labels = Labels(poses, np.zeros((40, 8, 3)), np.zeros(40), np.insert(poses, 2, 0.0, axis=1))
+    around = dataclasses.replace(data, poses=poses, labels=labels)
     rules = ClipRules(goals=200, anywhere=1.0, place_noise=0.0)
     pairs = maker(tmp_path, (info, around), rules=rules)(0, 2, np.random.default_rng(0)).pairs[0]
     images = np.flatnonzero(pairs.kind == KINDS.index("image"))
@@ -116,6 +118,7 @@ def test_goals_are_anywhere_on_the_drive_and_round_about_no_distance_is_known(tm
     straight = np.linalg.norm(pairs.place[images, :2], axis=1)
     known = np.abs(along[frames, 0]) < 2 * straight + 1
     assert (pairs.measured[images] == known).all() and 10 < known.sum() < len(images) - 10
+    assert (pairs.drives[images] == (known & (frames >= 2))).all()  # nobody drives a loop to what lies behind
     np.testing.assert_allclose(pairs.distance[images][known], np.abs(along[frames, 0])[known], atol=1e-6)
     assert (pairs.arrived[images] == (straight < 0.75) & (sides[frames] == 0)).all()  # whichever way it came
 

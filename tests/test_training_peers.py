@@ -45,7 +45,8 @@ def drives(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def clips(drives: Path, kind: Kind, frame: int, count: int = 60) -> list[PeerClip]:
-    make = Peer(kind).maker(EpisodeDataset(drives))
+    dataset = EpisodeDataset(drives)
+    make = Peer(kind).maker(dataset, range(dataset.episodes))
     return [make(0, frame, np.random.default_rng(seed)) for seed in range(count)]
 
 

@@ -88,6 +88,10 @@ class EpisodeDataset:
             why = " ".join(str(error).split())
             raise DataError(f"{self.folder / NAVIGATION} is broken: {why}") from None
 
+    def true_poses(self, episode: int) -> np.ndarray | None:
+        """[T, 4] float64 x, y, z, yaw in the frame of the scene, where a simulator told them."""
+        return self.column(episode, LABEL_POSE) if LABEL_POSE in self.features else None
+
     def column(self, episode: int, name: str) -> np.ndarray:
         """[T, ...] one feature of numbers, for an episode."""
         if name not in self.features:
@@ -114,8 +118,7 @@ class EpisodeDataset:
         if LABEL_PLAN not in self.features:
             return None
         goals, plans, distances = (self.column(episode, name) for name in (LABEL_GOAL, LABEL_PLAN, LABEL_DISTANCE))
-        poses = self.column(episode, LABEL_POSE) if LABEL_POSE in self.features else None
-        return Labels(goals, plans, distances, poses)
+        return Labels(goals, plans, distances, self.true_poses(episode))
 
     def image_file(self, episode: int, frame: int) -> bytes:
         """The JPEG or PNG file of a frame."""

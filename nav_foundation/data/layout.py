@@ -47,7 +47,7 @@ def chunk_and_file(number: int) -> dict[str, int]:
 
 
 def features_of(
-    image_size: tuple[int, int], *, video: bool, depth: bool, horizon: int | None, surveyed: bool = False,
+    image_size: tuple[int, int], *, video: bool, depth: bool, horizon: int | None, true_poses: bool = False,
 ) -> dict[str, Feature]:
     """The features of a dataset; `image_size` is (height, width), `horizon` the length of labelled plans."""
     picture = {"shape": [*image_size, 3], "names": ["height", "width", "channels"]}
@@ -62,8 +62,8 @@ def features_of(
         features[LABEL_GOAL] = _numbers("float64", 3, ["x", "y", "yaw"])
         features[LABEL_PLAN] = {"dtype": "float64", "shape": [horizon, 3], "names": ["waypoint", "x_y_yaw"]}
         features[LABEL_DISTANCE] = _numbers("float64", 1)
-    if surveyed:
-        features[LABEL_POSE] = _numbers("float64", 3, ["x", "y", "yaw"])
+    if true_poses:
+        features[LABEL_POSE] = _numbers("float64", 4, ["x", "y", "z", "yaw"])
     features["timestamp"] = _numbers("float32", 1)
     for name in ("frame_index", "episode_index", "index", "task_index"):
         features[name] = _numbers("int64", 1)

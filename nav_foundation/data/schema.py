@@ -1,6 +1,6 @@
 """What an episode on disk holds. The layout of the files is LeRobotDataset v3.0's; see writer.py and dataset.py.
 
-Poses are in the episode's odometry frame: x, y in metres, yaw in radians, REP-103.
+Poses are in the episode's odometry frame, or in that of its scene where that is said: metres, radians, REP-103.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class Thing:
-    """Something with a name that stands about, in the odometry frame."""
+    """Something with a name that stands about, in the frame of the scene."""
 
     category: str
     outline: tuple[tuple[float, float], ...]  # x, y in m on the floor plan, convex and counter-clockwise
-    bottom: float  # m over the floor
+    bottom: float  # z in m
     top: float
 
 
@@ -47,7 +47,7 @@ class EpisodeInfo:
     robot: RobotSpec | None = None
     instruction: str | None = None
     goal: dict[str, Any] | None = None  # plain data, such as {"type": "object-goal", "category": "chair"}
-    things: tuple[Thing, ...] | None = None  # all that stand near the drive, where that is known
+    things: tuple[Thing, ...] | None = None  # all that stand about the drive, where that is known
     driver: Driver = "unknown"  # who drove; drives of a policy are learnt from by their labels alone
     action_source: ActionSource = "measured"  # commanded velocities, or those that the poses show
     cruising_step: float | None = None  # m per frame while driving straight, measured on the drive
@@ -68,12 +68,12 @@ class Labels:
     goals: np.ndarray  # [T, 3] float64 x, y, yaw in the odometry frame: where it heads; a heading of no matter is 0
     plans: np.ndarray  # [T, H, 3] float64 waypoints in the robot's frame, one per frame time
     distances: np.ndarray  # [T] float64 m still to drive to the goal
-    poses: np.ndarray | None = None  # [T, 3] float64 x, y, yaw where the robot truly was, in the frame of the scene
+    poses: np.ndarray | None = None  # [T, 4] float64 x, y, z, yaw: where it truly was, in the frame of the scene
 
     def __post_init__(self) -> None:
         count = len(self.distances)
         assert self.goals.shape == (count, 3) and self.plans.ndim == 3 and self.plans.shape[::2] == (count, 3)
-        assert self.poses is None or self.poses.shape == (count, 3)
+        assert self.poses is None or self.poses.shape == (count, 4)
         known = (self.goals, self.plans, self.distances, *(() if self.poses is None else (self.poses,)))
         if not all(np.isfinite(part).all() for part in known):
             raise DataError("labels hold numbers that are not finite")

@@ -143,7 +143,7 @@ class DatasetWriter:
         horizon = None if data.labels is None else data.labels.plans.shape[1]
         new = features_of(
             sizes.pop(), video=self._video, depth=data.depth is not None, horizon=horizon,
-            surveyed=data.labels is not None and data.labels.poses is not None,
+            true_poses=data.labels is not None and data.labels.poses is not None,
         )
         known = self._info["features"] or new
         for name in sorted(set(new) | set(known)):

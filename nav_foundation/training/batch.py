@@ -63,8 +63,10 @@ class Batch:
 
     @property
     def needed(self) -> Tensor:
-        """[M] numbers of the pictures that something is learnt from."""
-        goals = self.picture[self.kind == KINDS.index("image")]
+        """[M] numbers of the pictures that something is learnt from: stands, the pasts they have, and goals."""
+        known = (self.drives + self.measured + self.judged + self.located) > 0
+        taught = known | (self.found >= 0).any(dim=2) | self.touched.isfinite()
+        goals = self.picture[(self.kind == KINDS.index("image")) & taught]
         return torch.cat([self.current, goals, self.past[self.past_seen]]).unique()
 
     def to(self, device: torch.device) -> Batch:

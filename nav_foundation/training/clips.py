@@ -1,6 +1,6 @@
-"""A clip: a frame of a drive, its past, pictures ahead, and goals of all kinds with what the drive did about them.
+"""A clip: a frame of a drive, its past, other pictures, and goals of all kinds with what is known about them.
 
-Every picture is there once, and pairs point at it, so that a network encodes it once. Some of the pictures ahead are
+Every picture is there once, and pairs point at it, so that a network encodes it once. Some of the drive's pictures are
 stands as well: places to look from, towards the others.
 """
 
@@ -23,14 +23,14 @@ from nav_foundation.model.units import to_metres, to_network
 from nav_foundation.training.clearance import NEAR, in_the_way, in_view, random_plans, touches, within_reach
 from nav_foundation.training.drive import Drive
 from nav_foundation.training.neighbours import Neighbours
-from nav_foundation.training.pairs import ClipRules, Elsewhere, Pairs, frames_ahead, pairs_of
+from nav_foundation.training.pairs import About, ClipRules, Neighbour, Pairs, frames_ahead, pairs_of
 from nav_foundation.training.sight import HIDDEN, SEEN, UNKNOWN, Sight, moved
 from nav_foundation.training.things import Sighting
 from nav_foundation.types import Pose2
 
 _IMAGE, _OBJECT = KINDS.index("image"), KINDS.index("object")
 WORDS = (KINDS.index("words"), _OBJECT)  # numbers of the kinds that are told in words
-_OVERLAP = 0.1  # share of a picture of another drive that must be in view, for its place to be learnt
+_OVERLAP = 0.1  # share of a picture that must be in view for its place to be learnt
 OWN = 0.3  # share of the plans that are asked about which are those of the pairs
 
 
@@ -60,6 +60,30 @@ class Shot(NamedTuple):
     depth: np.ndarray | None  # [H, W] m
 
 
+class Views(NamedTuple):
+    """What a stand's picture shows of others, by their numbers: see Sight.find. Nothing where a depth lacks."""
+
+    places: dict[int, np.ndarray]  # [K, 2]
+    found: dict[int, np.ndarray]  # [K]
+
+    @staticmethod
+    def of(shots: dict[int, Shot], stand: int) -> Views:
+        here = shots[stand]
+        if here.depth is None or any(shot.depth is None for shot in shots.values()):
+            return Views({}, {})
+        views = Views({}, {})
+        for picture, shot in shots.items():
+            assert shot.depth is not None
+            points = moved(shot.sight.points(shot.depth), shot.here, here.here)
+            views.places[picture], views.found[picture] = here.sight.find(points, here.depth, surfaces=True)
+        return views
+
+    def share(self, picture: int) -> float:
+        """Of a picture's tokens of which it is known, those that are in view; 0 where nothing is known."""
+        found = self.found.get(picture, np.zeros(0))
+        return float((found == SEEN).sum() / max(1, (found != UNKNOWN).sum()))
+
+
 class ClipMaker:
     """Cuts clips from a dataset for a network; `episodes` are those it may look at, all of them if not told."""
 
@@ -67,7 +91,7 @@ class ClipMaker:
         self, dataset: EpisodeDataset, config: ModelConfig, rules: ClipRules, episodes: Sequence[int] | None = None
     ) -> None:
         self._dataset, self._config, self._rules = dataset, config, rules
-        self._neighbours = Neighbours(dataset, range(dataset.episodes) if episodes is None else episodes)
+        self._others = Neighbours(dataset, range(dataset.episodes) if episodes is None else episodes)
         self._episode = lru_cache(maxsize=4096)(self._load)
 
     def __call__(self, episode: int, frame: int, rng: np.random.Generator) -> Clip:
@@ -78,7 +102,8 @@ class ClipMaker:
         first = 1 + len(past)  # picture of the first goal
         on_drive = [(frame, 0), *((goal, first + k) for k, goal in enumerate(ahead))]
         shots = {picture: self._shot(drive, episode, number, drive.here(number)) for number, picture in on_drive}
-        for shot, image in self._elsewhere(drive, episode, frame, rng):
+        others = list(self._neighbours_of(drive, episode, frame, rng))
+        for shot, image in others:
             shots[len(pictures)] = shot
             pictures.append(image)
         own = drive.goal_picture()
@@ -89,15 +114,16 @@ class ClipMaker:
         motion = np.zeros((len(stands), len(past), 5), np.float32)
         motion[0] = drive.motion(frame, past)
         seen &= was_elsewhere(motion[0], drive.robot.step) & (rng.random() >= rules.forgotten)
-        own_number = None if own is None else len(pictures) - 1
+        views = [Views.of(shots, picture) for _, picture in stands]
+        theirs = range(first + len(ahead), first + len(ahead) + len(others))
         pairs = tuple(
             pairs_of(drive, number, [goal for goal in on_drive if goal[1] not in (picture, 0)] + on_drive[:k > 0],
-                     own_number, _strangers(shots, picture, first + len(ahead)), _about(drive, shots[picture]), rules,
-                     rng)
+                     None if own is None else len(pictures) - 1,
+                     About(_neighbours(shots, picture, theirs, views[k]), _things(drive, shots[picture])), rules, rng)
             for k, (number, picture) in enumerate(stands)
         )
-        shown, found = _sights(shots, stands, pairs)
-        pairs = tuple(_located_where_seen(part, seen_there) for part, seen_there in zip(pairs, found))
+        pairs = tuple(map(_located_where_seen, pairs, views))
+        shown, found = _sights(drive.sight.tokens, views, pairs)
         words = slice(self._config.text_tokens)
         _named(shots, stands, pairs, shown[:, :, words], found[:, :, words])
         far = np.full((len(pictures), drive.sight.cells), np.nan, np.float32)
@@ -117,14 +143,15 @@ class ClipMaker:
     def _shot(self, drive: Drive, episode: int, frame: int, here: Pose2) -> Shot:
         return Shot(here, drive.sight, self._dataset.depth(episode, frame))
 
-    def _elsewhere(
+    def _neighbours_of(
         self, drive: Drive, episode: int, frame: int, rng: np.random.Generator
     ) -> Iterator[tuple[Shot, np.ndarray]]:
         """Pictures of other drives, where it is known how those lie to this one."""
         here = drive.in_scene(frame)
         if here is None or drive.origin is None:
             return
-        for other, number in self._neighbours.choose(self._rules.elsewhere, episode, here, rng):
+        chosen = self._others.choose(self._rules.neighbours, episode, drive.info.scene, here, drive.floor, rng)
+        for other, number in chosen:
             theirs = self._episode(other)
             there = theirs.in_scene(number)
             assert there is not None
@@ -146,50 +173,32 @@ class ClipMaker:
         return [max(0, number) for number in wanted], np.array([number >= 0 for number in wanted])
 
 
-def _strangers(shots: dict[int, Shot], stand: int, first: int) -> list[Elsewhere]:
-    """Pictures from number `first` on, which are of other drives, seen from that of a stand."""
-    here = shots[stand]
-    found = []
-    for picture in sorted(p for p in shots if p >= first):
-        there = shots[picture]
-        shown = False
-        if here.depth is not None and there.depth is not None:
-            points = moved(there.sight.points(there.depth), there.here, here.here)
-            shown = bool((here.sight.find(points, here.depth)[1] == SEEN).mean() >= _OVERLAP)
-        found.append(Elsewhere(picture, between(here.here, there.here), shown))
-    return found
+def _neighbours(shots: dict[int, Shot], stand: int, pictures: Sequence[int], views: Views) -> list[Neighbour]:
+    here = shots[stand].here
+    return [Neighbour(p, between(here, shots[p].here), views.share(p) >= _OVERLAP) for p in pictures]
 
 
-def _about(drive: Drive, shot: Shot) -> list[Sighting]:
-    """The things about a stand; none where it has no depth to tell which of them it shows."""
+def _things(drive: Drive, shot: Shot) -> list[Sighting]:
+    """Those about a stand; none where it has no depth to tell which of them it shows."""
     return [] if shot.depth is None else drive.things.sightings(shot.sight, shot.depth, shot.here)
 
 
-def _sights(
-    shots: dict[int, Shot], stands: list[tuple[int, int]], pairs: tuple[Pairs, ...]
-) -> tuple[np.ndarray, np.ndarray]:
-    """`shown` and `found` of a clip; all unknown where a depth lacks."""
-    count = shots[stands[0][1]].sight.tokens
-    shape = (len(stands), len(pairs[0].kind), count)
-    shown, found = np.zeros((*shape, 2), np.float32), np.full(shape, UNKNOWN, np.int8)
-    points = {picture: shot.sight.points(shot.depth) for picture, shot in shots.items() if shot.depth is not None}
-    if points.keys() < shots.keys():
-        return shown, found
-    for row, (_, picture) in enumerate(stands):
-        stand = shots[picture]
-        assert stand.depth is not None
-        goals = [q for q, p in enumerate(pairs[row].picture) if pairs[row].kind[q] == _IMAGE and p in points]
-        there = [moved(points[p], shots[p].here, stand.here) for p in pairs[row].picture[goals]]
-        places, known = stand.sight.find(np.concatenate(there), stand.depth)
-        shown[row, goals], found[row, goals] = places.reshape(-1, count, 2), known.reshape(-1, count)
-    return shown, found
-
-
-def _located_where_seen(pairs: Pairs, found: np.ndarray) -> Pairs:
+def _located_where_seen(pairs: Pairs, views: Views) -> Pairs:
     """Where a picture was taken cannot be told from others that show nothing of it."""
-    known = (found != UNKNOWN).sum(axis=1)
-    nowhere = (pairs.kind == _IMAGE) & (known > 0) & ((found == SEEN).sum(axis=1) < _OVERLAP * known)
+    nowhere = [kind == _IMAGE and p in views.found and views.share(int(p)) < _OVERLAP
+               for kind, p in zip(pairs.kind, pairs.picture)]
     return replace(pairs, located=np.where(nowhere, np.float32(0), pairs.located))
+
+
+def _sights(count: int, views: list[Views], pairs: tuple[Pairs, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """`shown` and `found` of a clip, for `count` tokens of a picture."""
+    shape = (len(pairs), len(pairs[0].kind), count)
+    shown, found = np.zeros((*shape, 2), np.float32), np.full(shape, UNKNOWN, np.int8)
+    for row, (view, part) in enumerate(zip(views, pairs)):
+        for q, picture in enumerate(part.picture.tolist()):
+            if part.kind[q] == _IMAGE and picture in view.found:
+                shown[row, q], found[row, q] = view.places[picture], view.found[picture]
+    return shown, found
 
 
 def _named(

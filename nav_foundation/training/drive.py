@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -28,34 +29,24 @@ class Drive:
     def __init__(
         self, dataset: EpisodeDataset, episode: int, info: EpisodeInfo, robot: RobotSpec, config: ModelConfig
     ) -> None:
-        self.info, self.robot = info, robot
+        self.info, self.robot = replace(info, things=None), robot
         self.believed = np.asarray(dataset.poses(episode), np.float64)  # [T, 3] by odometry
         self.seconds = (dataset.stamps_ns(episode) - dataset.stamps_ns(episode)[0]) / 1e9
         self.labels = dataset.labels(episode)
-        self.origin = self._odometry_frame()
-        self.poses = self._true_poses()
+        truth = dataset.true_poses(episode)
+        self.origin = None if truth is None else _frame(truth[0], self.believed[0])
+        self.poses = self.believed if self.origin is None or truth is None else _seen_from(self.origin, truth)
+        self.floor = 0.0 if truth is None else float(truth[0, 2])  # m, of the scene's z
         notes = info.notes or {}
         known = notes.get("goal_known_from", 0)
         self.known_from = len(self.poses) if known is None else int(known)  # frame; None = it was never in view
         self.nobody_near = notes.get("people") == 0  # who walks about is elsewhere in the next picture
-        self.things = Things(info.things or ())
+        self.things = Things(info.things or (), self.origin, self.floor) if self.origin is not None else Things(())
         self.driven = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(self.poses[:, :2], axis=0), axis=1))])
         self._config, self._view, self._horizon = config, config.view, config.horizon
 
-    def _odometry_frame(self) -> Pose2 | None:
-        """Where the drive's frame lies in the scene, if that is known."""
-        if self.labels is None or self.labels.poses is None:
-            return None
-        return compose(Pose2(*map(float, self.labels.poses[0])), inverse(Pose2(*map(float, self.believed[0]))))
-
-    def _true_poses(self) -> np.ndarray:
-        """[T, 3] in the frame of the drive, whatever odometry believes; that where nothing else is known."""
-        if self.origin is None or self.labels is None or self.labels.poses is None:
-            return self.believed
-        truth, origin = self.labels.poses, self.origin
-        return np.column_stack([to_frame(origin, truth[:, :2]), wrap_angle(truth[:, 2] - origin.yaw)])
-
     def in_scene(self, frame: int) -> Pose2 | None:
+        """Where the robot was in the frame of the scene, if that is known."""
         return None if self.origin is None else compose(self.origin, self.here(frame))
 
     def see(self, rgb: np.ndarray) -> np.ndarray:
@@ -127,6 +118,17 @@ class Drive:
     def is_experts(self) -> bool:
         """Whether what the drive did is worth doing; of a policy's drives only the labels are."""
         return self.info.driver != "policy"
+
+
+def _frame(truth: np.ndarray, believed: np.ndarray) -> Pose2:
+    """The odometry's frame in the scene's, from one pose [4] in the scene, which it believes [3] to be at."""
+    x, y, _, yaw = truth.tolist()
+    return compose(Pose2(x, y, yaw), inverse(Pose2(*believed.tolist())))
+
+
+def _seen_from(origin: Pose2, truth: np.ndarray) -> np.ndarray:
+    """[T, 3] of poses [T, 4] in the scene."""
+    return np.column_stack([to_frame(origin, truth[:, :2]), wrap_angle(truth[:, 3] - origin.yaw)])
 
 
 @lru_cache(maxsize=1024)

@@ -27,7 +27,7 @@ def tune_settings(
         data, tune=tune, steps=steps, rate=RATES.get(tune, RATES["heads"]), warmup=max(1, steps // 20), average=0.99,
         seed=seed, workers=workers, validation=validation, hold=not validation,
         validate_every=max(1, steps // 4), save_every=max(1, steps // 8),
-        rules=ClipRules(far=3) if tune == "adapter:far" else ClipRules(),
+        rules=ClipRules(far=3, neighbours=0, things=0) if tune == "adapter:far" else ClipRules(),
     )
 
 

@@ -95,7 +95,7 @@ def goal_tokens(model: NavigationModel, batch: Batch, frame_tokens: Tensor) -> G
 
 
 def losses_of(model: NavigationModel, batch: Batch, frames: Frames, readouts: Readouts) -> Losses:
-    heads = model.heads
+    heads, needed = model.heads, batch.needed
     time = batch.time.flatten()
     noisy, slopes = flow_pair(batch.waypoints.flatten(0, 1), batch.noise.flatten(0, 1), time)
     edges = torch.as_tensor(heads.edges)
@@ -109,7 +109,7 @@ def losses_of(model: NavigationModel, batch: Batch, frames: Frames, readouts: Re
         (place_loss(heads.place(readouts.value), place_targets(batch.place)), batch.located),
         sight_part(model, readouts.found[:, :, : batch.found.shape[2]], batch.shown, batch.found),
         (touch_loss(heads.touching(readouts.plan, batch.tried), batch.touched), batch.touched.isfinite().float()),
-        depth_part(model, frames, batch.depth),
+        depth_part(model, Frames(*(part[needed] for part in frames)), batch.depth[needed]),
     )
     return Losses.of(parts)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from nav_foundation.geometry import wrap_angle
 from nav_foundation.types import Pose2
 
 _NEAR, _ALIKE = 4.0, math.radians(75)  # m and rad to a frame that shows some of the same, often
+_STOREY = 0.3  # m by which floors differ that are one
 _OFTEN = 0.7  # share of the frames that are such
 
 
@@ -22,18 +22,18 @@ class Neighbours:
     def __init__(self, dataset: EpisodeDataset, episodes: Sequence[int]) -> None:
         self._dataset, self._episodes = dataset, episodes
         self._through: dict[str, list[int]] | None = None  # episodes by scene
-        self._frames = lru_cache(maxsize=64)(self._frames_of)
+        self._known: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
     def choose(
-        self, count: int, episode: int, here: Pose2, rng: np.random.Generator
+        self, count: int, episode: int, scene: str, here: Pose2, floor: float, rng: np.random.Generator
     ) -> list[tuple[int, int]]:
-        """(episode, frame) `count` times, or nothing; `here` is where they are looked from, in the scene."""
-        numbers, poses = self._frames(self._dataset.info(episode).scene)
-        others = numbers[:, 0] != episode
+        """(episode, frame) `count` times, or nothing; `here` in the scene is where they are looked from."""
+        numbers, poses = self._frames(scene)
+        others = (numbers[:, 0] != episode) & (np.abs(poses[:, 2] - floor) < _STOREY)
         if not others.any():
             return []
         away = np.linalg.norm(poses[:, :2] - (here.x, here.y), axis=1)
-        near = others & (away < _NEAR) & (np.abs(wrap_angle(poses[:, 2] - here.yaw)) < _ALIKE)
+        near = others & (away < _NEAR) & (np.abs(wrap_angle(poses[:, 3] - here.yaw)) < _ALIKE)
         found = []
         for _ in range(count):
             among = np.flatnonzero(near if near.any() and rng.random() < _OFTEN else others)
@@ -41,17 +41,19 @@ class Neighbours:
             found.append((other, frame))
         return found
 
-    def _frames_of(self, scene: str) -> tuple[np.ndarray, np.ndarray]:
-        """Numbers [N, 2] (episode, frame) and poses [N, 3] in the scene, of all drives through it."""
+    def _frames(self, scene: str) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers [N, 2] (episode, frame) and poses [N, 4] in the scene, of all drives through it."""
         if self._through is None:
             self._through = {}
             for episode in self._episodes:
                 self._through.setdefault(self._dataset.info(episode).scene, []).append(episode)
-        numbers, poses = [np.zeros((0, 2), np.int64)], [np.zeros((0, 3))]
-        for episode in self._through.get(scene, ()):
-            labels = self._dataset.labels(episode)
-            if labels is not None and labels.poses is not None:
-                frames = np.arange(len(labels.poses))
-                numbers.append(np.column_stack([np.full_like(frames, episode), frames]))
-                poses.append(labels.poses)
-        return np.concatenate(numbers), np.concatenate(poses)
+        if scene not in self._known:
+            numbers, poses = [np.zeros((0, 2), np.int64)], [np.zeros((0, 4))]
+            for episode in self._through.get(scene, ()):
+                truth = self._dataset.true_poses(episode)
+                if truth is not None:
+                    frames = np.arange(len(truth))
+                    numbers.append(np.column_stack([np.full_like(frames, episode), frames]))
+                    poses.append(truth)
+            self._known[scene] = np.concatenate(numbers), np.concatenate(poses)
+        return self._known[scene]

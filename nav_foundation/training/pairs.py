@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,7 +30,7 @@ TOUR_IN_VIEW = 5.0  # m; a tour's goal farther away cannot be known from picture
 @dataclass(frozen=True)
 class ClipRules:
     goals: int = 4  # pictures on the drive
-    elsewhere: int = 2  # pictures of other drives through the same scene
+    neighbours: int = 2  # pictures of other drives through the same scene
     stands: int = 2  # of them also looked from, towards the others
     places: int = 2  # of them also told as places
     nearest: float = 0.3  # m along the drive to a goal, drawn log-uniformly ...
@@ -39,7 +40,7 @@ class ClipRules:
     far: int = 0  # places told with some metres of error
     things: int = 2  # goals by name, of what stands about
     shown: float = 0.7  # share of them that are in view
-    anywhere: float = 0.25  # share of goals drawn from all of the drive, so that they look anywhere ...
+    anywhere: float = 0.25  # share of goals from all of the drive, if true poses are known: odometry drifts ...
     behind: float = 0.1  # and of the others that the drive has passed: the way is not known, the distance is
     forgotten: float = 0.5  # share of clips whose past is left out: the expert's last turn tells its next too well
     corrections: float = 4.0  # weight of what the expert says where a policy drove: few goals there have answers
@@ -48,13 +49,19 @@ class ClipRules:
     place_noise: float = 0.05  # share of a told distance by which it is wrong
 
 
-@dataclass(frozen=True)
-class Elsewhere:
-    """A picture that was not taken on the drive."""
+class Neighbour(NamedTuple):
+    """A picture of another drive."""
 
     picture: int  # its number in the clip
     away: Pose2  # seen from the stand
     shown: bool  # some of what it shows is in view
+
+
+class About(NamedTuple):
+    """What else there is about a stand than its drive."""
+
+    neighbours: Sequence[Neighbour] = ()
+    things: Sequence[Sighting] = ()
 
 
 @dataclass(frozen=True)
@@ -100,7 +107,7 @@ def frames_ahead(drive: Drive, frame: int, rules: ClipRules, rng: np.random.Gene
     end."""
     found = []
     for _ in range(rules.goals):
-        if rng.random() < rules.anywhere:
+        if rng.random() < (0.0 if drive.origin is None else rules.anywhere):
             found.append(int(rng.integers(len(drive.poses))))
             continue
         if rng.random() < rules.soon:
@@ -116,10 +123,10 @@ def frames_ahead(drive: Drive, frame: int, rules: ClipRules, rng: np.random.Gene
 
 
 def pairs_of(
-    drive: Drive, frame: int, goals: Sequence[tuple[int, int]], own: int | None,
-    elsewhere: Sequence[Elsewhere], things: Sequence[Sighting], rules: ClipRules, rng: np.random.Generator,
+    drive: Drive, frame: int, goals: Sequence[tuple[int, int]], own: int | None, about: About,
+    rules: ClipRules, rng: np.random.Generator,
 ) -> Pairs:
-    """Goals (frame, number of its picture) as pictures and as places, the drive's own goal, pictures from elsewhere,
+    """Goals (frame, number of its picture) as pictures and as places, the drive's own goal, pictures of other drives,
     things, a command, none."""
     pairs = [_picture(drive, frame, goal, picture) for goal, picture in goals]
     chosen = rng.permutation(len(goals))[: rules.places]
@@ -130,8 +137,9 @@ def pairs_of(
     asked = _own_goal(drive, frame, own)
     pairs.append(asked if asked.kind == "none" else replace(asked, weight=rules.asked))
     pairs.append(_route(drive, frame))
-    pairs += [_elsewhere(other) for other in elsewhere] + [Pair("none")] * (rules.elsewhere - len(elsewhere))
-    pairs += [_thing(drive, things, rules, rng) for _ in range(rules.things)]
+    pairs += map(_neighbour, about.neighbours)
+    pairs += [Pair("none")] * (rules.neighbours - len(about.neighbours))
+    pairs += [_thing(drive, about.things, rules, rng) for _ in range(rules.things)]
     pairs += [_far(drive, frame, rng) for _ in range(rules.far)]
     pairs.append(Pair("none", waypoints=drive.lesson(frame)))
     made = stacked(pairs, drive.robot.step, len(drive.plan(frame)))
@@ -188,8 +196,11 @@ def _driven(drive: Drive, frame: int, goal: int) -> float | None:
 
 
 def _way(drive: Drive, frame: int, goal: int) -> np.ndarray | None:
-    """What to do for a goal ahead: the expert's plan where it does not reach beyond the goal, else the drive itself."""
-    if goal < frame or not drive.is_experts:
+    """What to do for a goal ahead: the expert's plan where it does not reach beyond the goal, else the drive itself.
+
+    Not known where the drive went round about.
+    """
+    if goal < frame or _driven(drive, frame, goal) is None:
         return None
     plan = drive.plan(frame)
     reach = float(np.linalg.norm(np.diff(plan[:, :2], axis=0, prepend=0.0), axis=1).sum())
@@ -219,15 +230,16 @@ def _own_goal(drive: Drive, frame: int, picture: int | None) -> Pair:
     if task not in ("instruction", "object-goal") or not words:
         return Pair("none", waypoints=plan)
     nearest = drive.things.nearest(words, drive.here(frame)) if task == "object-goal" else None
-    if known and nearest is not None:
-        arrived = nearest < INSIDE * goal.get("radius", OBJECT_RADIUS)
+    if known and nearest is not None:  # the expert's way ends within reach; a surface may be behind a wall
+        radius = goal.get("radius", OBJECT_RADIUS)
+        arrived = max(nearest, float(labels.distances[frame]) - radius) < INSIDE * radius
     # Of several of a kind the goal is any of them, but the plan leads to one.
     x, y = drive.heads_for(frame)
     return Pair("words" if task == "instruction" else "object", place=(x, y, math.atan2(y, x)), located=known,
                 words=str(words), waypoints=plan, distance=distance, arrived=arrived)
 
 
-def _elsewhere(other: Elsewhere) -> Pair:
+def _neighbour(other: Neighbour) -> Pair:
     """How far it is is known where some of it is in view, the way there is not."""
     away = math.hypot(other.away.x, other.away.y)
     there = away < INSIDE * IMAGE_RADIUS and abs(other.away.yaw) < FACING
@@ -246,11 +258,12 @@ def _thing(drive: Drive, things: Sequence[Sighting], rules: ClipRules, rng: np.r
     thing = kinds[int(rng.integers(len(kinds)))]
     away, bearing = math.hypot(thing.x, thing.y), math.atan2(thing.y, thing.x)
     before = max(away - drive.robot.footprint.radius - BEFORE, 0.05)  # m to where it is reached
-    near = thing.nearest < INSIDE * OBJECT_RADIUS
+    arrived = False if thing.nearest > OBJECT_RADIUS else None  # another one, out of view, may be near
+    if thing.shown and away == thing.nearest:
+        arrived = away < INSIDE * OBJECT_RADIUS
     return Pair(
         "object", place=(before * math.cos(bearing), before * math.sin(bearing), bearing), located=thing.shown,
-        words=thing.category, distance=before if thing.shown else None,
-        arrived=near if thing.shown or thing.nearest > OBJECT_RADIUS else None,
+        words=thing.category, distance=before if thing.shown else None, arrived=arrived,
     )
 
 

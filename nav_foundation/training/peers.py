@@ -72,7 +72,8 @@ class PeerBatch:
 class PeerMaker:
     """Cuts one pair from a drive."""
 
-    def __init__(self, dataset: EpisodeDataset, kind: Kind) -> None:
+    def __init__(self, dataset: EpisodeDataset, kind: Kind, episodes: Sequence[int]) -> None:
+        self._episodes = episodes
         self._dataset, facts = dataset, vint if kind == "vint" else nomad
         self._see = CropAndShrink(*facts.IMAGE)
         self._context, self._horizon = facts.CONTEXT, facts.HORIZON
@@ -107,7 +108,7 @@ class PeerMaker:
     def _elsewhere(self, scene: str, rng: np.random.Generator) -> np.ndarray:
         """A picture of another scene, if one is found soon; of any drive, if not."""
         for _ in range(8):
-            episode = int(rng.integers(self._dataset.episodes))
+            episode = int(rng.choice(self._episodes))
             if self._dataset.info(episode).scene != scene:
                 break
         return self._dataset.image(episode, int(rng.integers(self._dataset.lengths[episode])))
@@ -122,7 +123,7 @@ class Peer:
         return _PARTS[self.kind]
 
     def maker(self, dataset: EpisodeDataset, episodes: Sequence[int]) -> PeerMaker:
-        return PeerMaker(dataset, self.kind)
+        return PeerMaker(dataset, self.kind, episodes)
 
     def varied(self, clip: PeerClip, rng: np.random.Generator, light: float, flips: bool) -> PeerClip:
         return replace(clip, pictures=relit(clip.pictures, rng, light)) if light else clip

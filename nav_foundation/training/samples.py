@@ -50,7 +50,8 @@ def _opened(samples: Samples) -> tuple[Mixture, list[Make]]:
     datasets = [EpisodeDataset(folder) for folder in samples.data]
     chosen = [_part(dataset, samples.part) for dataset in datasets]
     mixture = Mixture(datasets, samples.weights or None, chosen=chosen)
-    return mixture, [samples.course.maker(dataset, part.tolist()) for dataset, part in zip(datasets, chosen)]
+    readable = [part[dataset.readable[part]].tolist() for dataset, part in zip(datasets, chosen)]
+    return mixture, [samples.course.maker(dataset, part) for dataset, part in zip(datasets, readable)]
 
 
 def _part(dataset: EpisodeDataset, part: Part) -> np.ndarray:

@@ -71,10 +71,13 @@ class Sight:
         away = _looked_up(depth, self._pixels)
         return np.asarray((self._directions * away[:, None]) @ self._turn.T + self._eye)
 
-    def find(self, points: np.ndarray, depth: np.ndarray, slack: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    def find(
+        self, points: np.ndarray, depth: np.ndarray, slack: float = 1.0, *, surfaces: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
         """(places [K, 2] column and row in cells of the map, whether [K] int8 UNKNOWN, HIDDEN or SEEN) in a picture.
 
-        With less `slack` a point lies behind what hides it sooner; poses are a little off.
+        With less `slack` a point lies behind what hides it sooner; poses are a little off. Points of `surfaces` that
+        hang in the air here are UNKNOWN: who was seen there has walked on.
         """
         columns, rows = self._grid
         optical = (points - self._eye) @ self._turn
@@ -87,7 +90,8 @@ class Sight:
         seen = np.where(inside[:, None], optical, (0.0, 0.0, 1.0))
         nearest = _looked_up(depth, project(self._camera, seen))
         free = away <= nearest * (1 + slack * _BEHIND) + slack * _OFF
-        found = np.where(inside, np.where(np.isnan(nearest), UNKNOWN, np.where(free, SEEN, HIDDEN)), HIDDEN)
+        gone = surfaces & (away < nearest * (1 - 2 * _BEHIND) - 2 * _OFF)
+        found = np.where(inside, np.where(np.isnan(nearest) | gone, UNKNOWN, np.where(free, SEEN, HIDDEN)), HIDDEN)
         return places.astype(np.float32), np.where(np.isnan(away), UNKNOWN, found).astype(np.int8)
 
 

@@ -10,14 +10,18 @@ import numpy as np
 
 from nav_foundation.data.schema import Thing
 from nav_foundation.geometry import nearest_on_outline, to_frame
-from nav_foundation.training.sight import SEEN, Sight
+from nav_foundation.training.sight import HIDDEN, SEEN, Sight
 from nav_foundation.types import Pose2
 
-_SHOWN = 0.2  # share of a thing's probes that nothing hides where it is in view
+_SHOWN = 0.12  # share of a thing's probes within the picture that nothing hides where it is in view
 _STRICT = 0.35  # slack, so that nothing shines through a wall; who is only seen with more of it may be in view
 _LARGE = 0.01  # share of a square as wide as it is far away that a thing fills, at least
-_FARTHEST = 8.0  # m
-_INWARD, _HEIGHTS = 0.15, (0.25, 0.75)  # shares of a thing by which its probes lie inside
+_FARTHEST, _INFINITE = 8.0, 1e4  # m
+_OVERHEAD = 1.6  # m over the floor; what hangs higher is no place to drive to
+_STOREY = (-0.1, 2.5)  # m over the floor from which to which a thing is of this storey
+_INWARD, _DEEPEST = 0.15, 0.04  # share of a thing and m by which its probes lie inside, at most
+_HEIGHTS = (0.25, 0.75)  # shares of its height
+_ORIGIN = Pose2(0.0, 0.0, 0.0)
 _CORNERS = 8  # of an outline that are looked at, at most
 
 
@@ -33,31 +37,41 @@ class Sighting(NamedTuple):
 
 
 class Things:
-    """Those of one drive."""
+    """Those of one drive, whose frame lies at `origin` in the scene; its `floor` is that many m high."""
 
-    def __init__(self, things: Sequence[Thing]) -> None:
-        self._things = things
-        self._outlines = [np.array(thing.outline) for thing in things]
-        self._probes = [_probes(thing, outline) for thing, outline in zip(things, self._outlines)]
+    def __init__(self, things: Sequence[Thing], origin: Pose2 = _ORIGIN, floor: float = 0.0) -> None:
+        here = [t for t in things if t.top - floor > _STOREY[0] and t.bottom - floor < _STOREY[1]]
+        self._names = [thing.category for thing in here]
+        self._low = [thing.bottom - floor < _OVERHEAD for thing in here]
+        self._outlines = [to_frame(origin, np.array(thing.outline)) for thing in here]
+        self._areas = [  # m^2 as seen from the side
+            float(np.linalg.norm(np.ptp(outline, axis=0))) * (thing.top - thing.bottom)
+            for thing, outline in zip(here, self._outlines)
+        ]
+        self._probes = [
+            _probes(outline, thing.bottom - floor, thing.top - floor) for thing, outline in zip(here, self._outlines)
+        ]
 
     def nearest(self, category: str, here: Pose2) -> float | None:
         """m to the nearest surface of its kind; None where there is none."""
-        away = [math.hypot(*self._surface(k, here)) for k, t in enumerate(self._things) if t.category == category]
+        away = [math.hypot(*self._surface(k, here)) for k, name in enumerate(self._names) if name == category]
         return min(away, default=None)
 
     def sightings(self, sight: Sight, depth: np.ndarray, here: Pose2) -> list[Sighting]:
         """One for each kind, in the order of their names, in a picture's depth [H, W]."""
-        if not self._things:
+        if not self._names:
             return []
-        strict, shares = self._shares(sight, depth, here, _STRICT), self._shares(sight, depth, here, 1.0)
+        inside = self._counts(SEEN, sight, np.full_like(depth, _INFINITE), here)
+        seen = self._counts(SEEN, sight, depth, here, _STRICT) / np.maximum(inside, 1)
+        hidden = self._counts(HIDDEN, sight, depth, here) == [len(probes) for probes in self._probes]
         found = []
-        for name in sorted({thing.category for thing in self._things}):
-            own = [k for k, thing in enumerate(self._things) if thing.category == name]
+        for name in sorted(set(self._names)):
+            own = [k for k, other in enumerate(self._names) if other == name]
             places = {k: self._surface(k, here) for k in own}
             away = {k: math.hypot(*place) for k, place in places.items()}
-            shown = [k for k in own if strict[k] >= _SHOWN and self._is_large(k, away[k])]
+            shown = [k for k in own if seen[k] >= _SHOWN and self._is_plain(k, away[k])]
             x, y = places[min(shown or own, key=away.__getitem__)]
-            found.append(Sighting(name, bool(shown), not shares[own].any(), x, y, min(away.values())))
+            found.append(Sighting(name, bool(shown), bool(hidden[own].all()), x, y, min(away.values())))
         return found
 
     def _surface(self, number: int, here: Pose2) -> tuple[float, float]:
@@ -65,25 +79,27 @@ class Things:
         x, y = to_frame(here, nearest_on_outline(np.array([here.x, here.y]), self._outlines[number])[None])[0].tolist()
         return x, y
 
-    def _shares(self, sight: Sight, depth: np.ndarray, here: Pose2, slack: float) -> np.ndarray:
-        """[N] how much of each is in view."""
-        counts = [len(probes) for probes in self._probes]
+    def _counts(
+        self, what: int, sight: Sight, depth: np.ndarray, here: Pose2, slack: float = 1.0
+    ) -> np.ndarray:
+        """[N] of how many probes of each that is found, which is one of sight's words."""
         points = np.concatenate(self._probes)
         local = np.column_stack([to_frame(here, points[:, :2]), points[:, 2]])
         _, found = sight.find(local, depth, slack)
-        return np.asarray(np.add.reduceat((found == SEEN).astype(float), np.cumsum([0, *counts[:-1]])) / counts)
+        begin = np.cumsum([0, *(len(probes) for probes in self._probes[:-1])])
+        return np.asarray(np.add.reduceat((found == what).astype(float), begin))
 
-    def _is_large(self, number: int, away: float) -> bool:
-        thing, outline = self._things[number], self._outlines[number]
-        width = float(np.linalg.norm(np.ptp(outline, axis=0)))
-        return away < _FARTHEST and width * (thing.top - thing.bottom) >= _LARGE * away**2
+    def _is_plain(self, number: int, away: float) -> bool:
+        return self._low[number] and away < _FARTHEST and self._areas[number] >= _LARGE * away**2
 
 
-def _probes(thing: Thing, outline: np.ndarray) -> np.ndarray:
+def _probes(outline: np.ndarray, bottom: float, top: float) -> np.ndarray:
     """[M, 3] places inside a thing: near its corners, between them, and at its middle."""
     corners = outline[:: math.ceil(len(outline) / _CORNERS)]
     rim = np.concatenate([corners, 0.5 * (corners + np.roll(corners, -1, axis=0))])
     middle = outline.mean(axis=0)
-    flat = np.concatenate([rim + _INWARD * (middle - rim), middle[None]])
-    heights = thing.bottom + np.array(_HEIGHTS) * (thing.top - thing.bottom)
+    inward = middle - rim
+    length = np.linalg.norm(inward, axis=1, keepdims=True)
+    flat = np.concatenate([rim + inward * np.minimum(_INWARD, _DEEPEST / np.maximum(length, 1e-9)), middle[None]])
+    heights = bottom + np.array(_HEIGHTS) * (top - bottom)
     return np.column_stack([np.tile(flat, (len(heights), 1)), np.repeat(heights, len(flat))])

@@ -12,7 +12,7 @@ import numpy as np
 from nav_foundation.data.images import encode_depth, encode_jpeg
 from nav_foundation.data.schema import EpisodeData, EpisodeInfo, Labels, Thing
 from nav_foundation.data.units import cruising_step
-from nav_foundation.geometry import between, to_frame
+from nav_foundation.geometry import between
 from nav_foundation.robot import RobotSpec, load_robot
 from nav_foundation.types import Goal, ImageGoal, Observation, Plan, Pose2, Velocity
 from policies.agent import Agent
@@ -27,7 +27,6 @@ from sim_envs.scenes.splits import scene_refs
 from sim_envs.simulator import SceneRef, Simulator, SimulatorError
 from sim_envs.tasks.episode import EXPLORED_ENOUGH, VARIANTS, Episode, EpisodeError
 from sim_envs.tasks.generate import generate_episode
-from sim_envs.tasks.object_goals import OVERHEAD
 from sim_envs.workers import tried_again
 from sim_envs.world import World, WorldSettings, tour_poses
 
@@ -35,7 +34,7 @@ EPISODES_PER_SCENE = {"house": 8, "city": 40}
 EPISODES_PER_ROBOT = 4  # a robot of another size costs a new look at where it fits
 LONGEST = 120.0  # s of a drive; exploring alone takes longer
 _TIME_FACTOR, _TIME_EXTRA = 8.0, 60.0  # an expert that has to search needs more than one that knows
-_ABOUT = 8.0  # m from the drive within which things are told
+_ABOUT = 20.0  # m from the drive within which things are told
 _TURN = 2.0  # s for which the expert takes over, where it shares the driving
 _ROBOT, _EPISODE = 1, 2  # tell the streams of randomness apart
 
@@ -142,7 +141,7 @@ class Recorder:
         self._depth: list[bytes] = []
         self._actions: list[tuple[float, float]] = []
         self._labels: list[Label] = []
-        self._truth: list[tuple[float, float, float]] = []
+        self._truth: list[tuple[float, float, float, float]] = []
 
     def run(self, episode: Episode) -> None:
         world, agent = self._world, self._agent
@@ -175,7 +174,7 @@ class Recorder:
         if self._driver.label is not None:
             self._labels.append(self._driver.label)
         pose = self._world.frame_pose
-        self._truth.append((pose.x, pose.y, pose.yaw))
+        self._truth.append((pose.x, pose.y, pose.z, pose.yaw))
 
     def data(self) -> EpisodeData:
         labels = None
@@ -235,16 +234,13 @@ class Recorder:
 
 
     def _things(self) -> tuple[Thing, ...]:
-        """What stands near the drive, in the odometry frame."""
-        start, poses = self._start, self._poses()
-        told = []
+        """What stands about the drive."""
+        truth, told = np.array(self._truth), []
         for thing in self._world.info.instances:
-            outline = to_frame(start.planar, thing.outline)
-            near = np.linalg.norm(poses[:, :2] - outline.mean(axis=0), axis=1).min() < _ABOUT
-            bottom, top = thing.bottom - start.z, thing.top - start.z
-            if thing.is_object and near and bottom < OVERHEAD:
-                corners = tuple((round(x, 3), round(y, 3)) for x, y in outline.tolist())
-                told.append(Thing(thing.category, corners, round(bottom, 3), round(top, 3)))
+            away = np.linalg.norm(truth[:, :2] - thing.centre, axis=1)
+            if thing.is_object and away.min() < _ABOUT:
+                corners = tuple((round(x, 3), round(y, 3)) for x, y in thing.outline.tolist())
+                told.append(Thing(thing.category, corners, round(thing.bottom, 3), round(thing.top, 3)))
         return tuple(told)
 
 

@@ -18,6 +18,8 @@ from sim_envs.tasks.episode import TASKS, TaskName
 
 TRAINING_TASKS: tuple[TaskName, ...] = ("tour", "image-goal", "explore", "instruction")
 
+_FORMAT = 2  # of what is kept of a drive: its true poses and the things about it since this one
+
 
 @dataclass(frozen=True)
 class CollectSettings:
@@ -100,7 +102,7 @@ class CollectSettings:
         if self.scenes not in ("houses", "city") and (ref := parse_scene(self.scenes)).kind == "file":
             path = Path(ref.path)
             settings["scenes"] = f"{path.name} {hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()}"
-        return {**settings, "version": nav_foundation.__version__}
+        return {**settings, "version": nav_foundation.__version__, "format": _FORMAT}
 
     @property
     def digest(self) -> str:

@@ -286,7 +286,7 @@ def _labels(labels: Labels | None, piece: np.ndarray, scale: float) -> Labels | 
     if labels is None:
         return None
     metres = (scale, scale, 1.0)
-    poses = None if labels.poses is None else labels.poses[piece] * metres
+    poses = None if labels.poses is None else labels.poses[piece]
     return Labels(labels.goals[piece] * metres, labels.plans[piece] * metres, labels.distances[piece] * scale, poses)
 
 

@@ -164,7 +164,7 @@ def _matched(data: EpisodeData, dataset: _Extras | None) -> tuple[EpisodeData | 
         data = replace(data, labels=replace(data.labels, poses=None))
     if _extras(data) == dataset:
         return data, left
-    why = "without the depth or labels that the dataset's other episodes have: import them elsewhere"
+    why = "without the depth, labels or true poses that the dataset's other episodes have: import them elsewhere"
     return None, [LeftOut("frames", count, why)]
 
 
