@@ -233,7 +233,7 @@ def batch_of(tmp_path: Path) -> Batch:
 
 def test_a_batch_points_at_its_pictures(tmp_path: Path) -> None:
     batch = batch_of(tmp_path)
-    per_clip = 1 + CONFIG.history + ClipRules().goals
+    per_clip = 1 + CONFIG.history + ClipRules().goals + ClipRules().neighbours
     stands = 1 + ClipRules().stands
     assert len(batch.pictures) == 3 * per_clip and len(batch.current) == 3 * stands
     assert batch.current[::stands].tolist() == [0, per_clip, 2 * per_clip]

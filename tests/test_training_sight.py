@@ -145,7 +145,7 @@ def test_clips_know_what_they_show_where_there_is_depth(tmp_path: Path) -> None:
     other = mirrored(clips[0])
     np.testing.assert_allclose(other.shown[..., 7, 0], 7 - clips[0].shown[..., 0, 0], atol=1e-5)
     known = np.isfinite(clips[0].depth)
-    assert set(np.flatnonzero(known.any(axis=1))) == {0, *range(5, 9)}  # the frame and four goals, none of its past
+    assert set(np.flatnonzero(known.any(axis=1))) == {0, *range(5, 11)}  # the frame and six goals, none of its past
     np.testing.assert_allclose(clips[0].depth[known], 2.0)
     assert np.isnan(without.depth).all()
     batch = collate(clips, CONFIG)

@@ -97,12 +97,12 @@ class ClipMaker:
     def __call__(self, episode: int, frame: int, rng: np.random.Generator) -> Clip:
         drive, rules = self._episode(episode), self._rules
         past, seen = self._past(drive, frame)
-        ahead = frames_ahead(drive, frame, rules, rng)
+        others = list(self._neighbours_of(drive, episode, frame, rng))
+        ahead = frames_ahead(drive, frame, rules.goals + rules.neighbours - len(others), rules, rng)
         pictures = [drive.see(image) for image in self._dataset.images(episode, [frame, *past, *ahead])]
         first = 1 + len(past)  # picture of the first goal
         on_drive = [(frame, 0), *((goal, first + k) for k, goal in enumerate(ahead))]
         shots = {picture: self._shot(drive, episode, number, drive.here(number)) for number, picture in on_drive}
-        others = list(self._neighbours_of(drive, episode, frame, rng))
         for shot, image in others:
             shots[len(pictures)] = shot
             pictures.append(image)

@@ -30,7 +30,7 @@ TOUR_IN_VIEW = 5.0  # m; a tour's goal farther away cannot be known from picture
 @dataclass(frozen=True)
 class ClipRules:
     goals: int = 4  # pictures on the drive
-    neighbours: int = 2  # pictures of other drives through the same scene
+    neighbours: int = 2  # pictures of other drives through the same scene; where there are none, more on the drive
     stands: int = 2  # of them also looked from, towards the others
     places: int = 2  # of them also told as places
     nearest: float = 0.3  # m along the drive to a goal, drawn log-uniformly ...
@@ -102,11 +102,11 @@ class Pairs:
     judged: np.ndarray  # [Q] float32 weight of the arrival
 
 
-def frames_ahead(drive: Drive, frame: int, rules: ClipRules, rng: np.random.Generator) -> list[int]:
+def frames_ahead(drive: Drive, frame: int, count: int, rules: ClipRules, rng: np.random.Generator) -> list[int]:
     """Numbers of goal frames, in order: log-uniform in metres along the drive, soon, or of any time; none beyond its
     end."""
     found = []
-    for _ in range(rules.goals):
+    for _ in range(count):
         if rng.random() < (0.0 if drive.origin is None else rules.anywhere):
             found.append(int(rng.integers(len(drive.poses))))
             continue
@@ -138,7 +138,6 @@ def pairs_of(
     pairs.append(asked if asked.kind == "none" else replace(asked, weight=rules.asked))
     pairs.append(_route(drive, frame))
     pairs += map(_neighbour, about.neighbours)
-    pairs += [Pair("none")] * (rules.neighbours - len(about.neighbours))
     pairs += [_thing(drive, about.things, rules, rng) for _ in range(rules.things)]
     pairs += [_far(drive, frame, rng) for _ in range(rules.far)]
     pairs.append(Pair("none", waypoints=drive.lesson(frame)))
