@@ -244,7 +244,16 @@ def test_episodes_with_more_or_less_than_the_others(tmp_path: Path, capsys: pyte
     assert dataset.lengths.tolist() == [9, 9] and dataset.labels(1) is None and dataset.depth(1, 0) is None
     assert main([*command, str(tmp_path / "b"), sources["rich"]]) == 0
     assert main([*command, str(tmp_path / "b"), sources["plain"], "--append"]) == 0
-    assert "9 frames without the depth or labels" in capsys.readouterr().out
+    assert "9 frames without the depth, labels or true poses" in capsys.readouterr().out
+    with DatasetWriter(tmp_path / "older", 5.0) as writer:  # labelled, but nobody knew where it truly was
+        data = made_up_drive(0, 9, depth=True, labels=True)
+        assert data.labels is not None
+        writer.add(told(0), replace(data, labels=replace(data.labels, poses=None)))
+    assert main([*command, str(tmp_path / "c"), str(tmp_path / "older")]) == 0
+    assert main([*command, str(tmp_path / "c"), sources["rich"], "--append"]) == 0
+    assert "9 true poses that the dataset's other" in capsys.readouterr().out
+    dataset = EpisodeDataset(tmp_path / "c")
+    assert dataset.lengths.tolist() == [9, 9] and dataset.true_poses(1) is None and dataset.labels(1) is not None
     assert EpisodeDataset(tmp_path / "b").lengths.tolist() == [9]
 
 
