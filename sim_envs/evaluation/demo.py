@@ -37,18 +37,18 @@ def acts(seed: int) -> list[Act]:
 
     # Episode k of every act in houses is in house k, so that they share the cost of building it.
     return [
-        act("oracle", "point-goal", 8, 0),
-        act("bearing", "point-goal", 8, 0),
-        act("random", "point-goal", 8, 0),
-        act("nano", "point-goal", 8, 3),
-        act("nano", "image-goal", 5, 2, variant="route", distance=(2.0, 6.0)),
-        act("nano", "object-goal", 4, 3, variant="visible"),
+        act("oracle", "point-goal", 6, 0),
+        act("bearing", "point-goal", 6, 0),
+        act("random", "point-goal", 6, 0),
+        act("nano", "point-goal", 6, 3),
+        act("nano", "image-goal", 4, 2, variant="route", distance=(2.0, 6.0)),
+        act("nano", "object-goal", 3, 2, variant="visible"),
         act("nano", "instruction", 3, 1, variant="single-room"),
         act("nano", "explore", 1, 0),
-        act("oracle", "point-goal", 4, 1, noise=True, people=4),
-        act("oracle", "image-goal", 4, 2),
-        act("oracle", "object-goal", 4, 3),
-        act("oracle", "instruction", 4, 1, variant="multi-room"),
+        act("oracle", "point-goal", 3, 1, noise=True, people=4),
+        act("oracle", "image-goal", 3, 2),
+        act("oracle", "object-goal", 3, 2),
+        act("oracle", "instruction", 3, 1, variant="multi-room"),
         act("oracle", "explore", 1, 0),
         act("oracle", "point-goal", 2, 1, scenes="city", distance=(30.0, 60.0)),
     ]
