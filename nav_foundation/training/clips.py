@@ -67,16 +67,19 @@ class Views(NamedTuple):
     found: dict[int, np.ndarray]  # [K]
 
     @staticmethod
-    def of(shots: dict[int, Shot], stand: int) -> Views:
-        here = shots[stand]
-        if here.depth is None or any(shot.depth is None for shot in shots.values()):
-            return Views({}, {})
-        views = Views({}, {})
-        for picture, shot in shots.items():
-            assert shot.depth is not None
-            points = moved(shot.sight.points(shot.depth), shot.here, here.here)
-            views.places[picture], views.found[picture] = here.sight.find(points, here.depth, surfaces=True)
-        return views
+    def of(shots: dict[int, Shot], stands: Sequence[int]) -> list[Views]:
+        """Of each stand."""
+        points = {p: shot.sight.points(shot.depth) for p, shot in shots.items() if shot.depth is not None}
+        made = [Views({}, {}) for _ in stands]
+        if points.keys() < shots.keys():
+            return made
+        for stand, views in zip(stands, made):
+            here = shots[stand]
+            assert here.depth is not None
+            for picture, shot in shots.items():
+                local = moved(points[picture], shot.here, here.here)
+                views.places[picture], views.found[picture] = here.sight.find(local, here.depth, surfaces=True)
+        return made
 
     def share(self, picture: int) -> float:
         """Of a picture's tokens of which it is known, those that are in view; 0 where nothing is known."""
@@ -114,7 +117,7 @@ class ClipMaker:
         motion = np.zeros((len(stands), len(past), 5), np.float32)
         motion[0] = drive.motion(frame, past)
         seen &= was_elsewhere(motion[0], drive.robot.step) & (rng.random() >= rules.forgotten)
-        views = [Views.of(shots, picture) for _, picture in stands]
+        views = Views.of(shots, [picture for _, picture in stands])
         theirs = range(first + len(ahead), first + len(ahead) + len(others))
         pairs = tuple(
             pairs_of(drive, number, [goal for goal in on_drive if goal[1] not in (picture, 0)] + on_drive[:k > 0],

@@ -48,9 +48,11 @@ class Things:
             float(np.linalg.norm(np.ptp(outline, axis=0))) * (thing.top - thing.bottom)
             for thing, outline in zip(here, self._outlines)
         ]
-        self._probes = [
+        probes = [
             _probes(outline, thing.bottom - floor, thing.top - floor) for thing, outline in zip(here, self._outlines)
         ]
+        self._probes = np.concatenate([np.zeros((0, 3)), *probes])  # of all of them, one after the other
+        self._counts = np.array([len(part) for part in probes], np.int64)
 
     def nearest(self, category: str, here: Pose2) -> float | None:
         """m to the nearest surface of its kind; None where there is none."""
@@ -61,9 +63,10 @@ class Things:
         """One for each kind, in the order of their names, in a picture's depth [H, W]."""
         if not self._names:
             return []
-        inside = self._counts(SEEN, sight, np.full_like(depth, _INFINITE), here)
-        seen = self._counts(SEEN, sight, depth, here, _STRICT) / np.maximum(inside, 1)
-        hidden = self._counts(HIDDEN, sight, depth, here) == [len(probes) for probes in self._probes]
+        local = np.column_stack([to_frame(here, self._probes[:, :2]), self._probes[:, 2]])
+        inside = self._counted(sight.find(local, np.full_like(depth, _INFINITE))[1] == SEEN)
+        seen = self._counted(sight.find(local, depth, _STRICT)[1] == SEEN) / np.maximum(inside, 1)
+        hidden = self._counted(sight.find(local, depth)[1] == HIDDEN) == self._counts
         found = []
         for name in sorted(set(self._names)):
             own = [k for k, other in enumerate(self._names) if other == name]
@@ -79,15 +82,9 @@ class Things:
         x, y = to_frame(here, nearest_on_outline(np.array([here.x, here.y]), self._outlines[number])[None])[0].tolist()
         return x, y
 
-    def _counts(
-        self, what: int, sight: Sight, depth: np.ndarray, here: Pose2, slack: float = 1.0
-    ) -> np.ndarray:
-        """[N] of how many probes of each that is found, which is one of sight's words."""
-        points = np.concatenate(self._probes)
-        local = np.column_stack([to_frame(here, points[:, :2]), points[:, 2]])
-        _, found = sight.find(local, depth, slack)
-        begin = np.cumsum([0, *(len(probes) for probes in self._probes[:-1])])
-        return np.asarray(np.add.reduceat((found == what).astype(float), begin))
+    def _counted(self, probes: np.ndarray) -> np.ndarray:
+        """[N] of each thing's probes, how many of these [M] bool are true."""
+        return np.asarray(np.add.reduceat(probes.astype(np.int64), np.cumsum(self._counts) - self._counts))
 
     def _is_plain(self, number: int, away: float) -> bool:
         return self._low[number] and away < _FARTHEST and self._areas[number] >= _LARGE * away**2

@@ -232,7 +232,6 @@ class Recorder:
             goal["tour"] = [[round(p.x, 4), round(p.y, 4), round(p.yaw, 4)] for p in places]
         return goal
 
-
     def _things(self) -> tuple[Thing, ...]:
         """What stands about the drive."""
         truth, told = np.array(self._truth), []
