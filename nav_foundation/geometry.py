@@ -36,6 +36,11 @@ def inverse(pose: Pose2) -> Pose2:
     return between(pose, Pose2(0.0, 0.0, 0.0))
 
 
+def apart(a: Pose2, b: Pose2) -> float:
+    """Metres in a straight line."""
+    return math.hypot(a.x - b.x, a.y - b.y)
+
+
 def to_frame(base: Pose2, points: np.ndarray) -> np.ndarray:
     """Points [N, 2] of the world, in the frame of `base`."""
     c, s = math.cos(base.yaw), math.sin(base.yaw)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 
+from nav_foundation.geometry import apart
 from nav_foundation.robot import RobotSpec
 from nav_foundation.types import NANOSECONDS, Pose2
 
@@ -38,18 +38,14 @@ class Lost:
         if self._begun is not None:
             began, there, far = self._begun
             seconds = (stamp_ns - began) / NANOSECONDS
-            if _apart(here, there) > _AWAY * self._stuck or seconds > _LONGEST or distance < _NEARER * far:
+            if apart(here, there) > _AWAY * self._stuck or seconds > _LONGEST or distance < _NEARER * far:
                 self._begun = None
                 self._places.clear()
             return self._begun is not None
         self._places.append((stamp_ns, here))
         while stamp_ns - self._places[0][0] > _PATIENCE * NANOSECONDS:
             _, there = self._places.popleft()
-            if all(_apart(place, there) < self._stuck for _, place in self._places):
+            if all(apart(place, there) < self._stuck for _, place in self._places):
                 self._begun = (stamp_ns, here, distance)
                 return True
         return False
-
-
-def _apart(a: Pose2, b: Pose2) -> float:
-    return math.hypot(a.x - b.x, a.y - b.y)

@@ -6,7 +6,6 @@ stands as well: places to look from, towards the others.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -15,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nav_foundation.data.dataset import EpisodeDataset
-from nav_foundation.geometry import between
+from nav_foundation.geometry import apart, between
 from nav_foundation.model.config import ModelConfig
 from nav_foundation.model.goals import KINDS
 from nav_foundation.model.network import body_of, was_elsewhere
@@ -247,11 +246,7 @@ def _tries(
         if stand.depth is None or not stand.sight.is_measured(stand.depth):
             continue
         near = [moved(cloud, shots[p].here, stand.here) for p, cloud in clouds.items()
-                if p == picture or (drive.nobody_near and _apart(shots[p].here, stand.here) < NEAR)]
+                if p == picture or (drive.nobody_near and apart(shots[p].here, stand.here) < NEAR)]
         hit = touches(plans, within_reach(np.concatenate(near), robot, horizon), robot.footprint.radius)
         touched[row] = np.where(in_view(plans, drive.sight.half_view, camera.mount_forward), hit, np.nan)
     return tried, touched
-
-
-def _apart(a: Pose2, b: Pose2) -> float:
-    return math.hypot(a.x - b.x, a.y - b.y)
