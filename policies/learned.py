@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nav_foundation.geometry import between, shift_waypoints
+from nav_foundation.geometry import apart, between, shift_waypoints
 from nav_foundation.model.encoder import Frames
 from nav_foundation.model.goals import GoalTokens, as_bytes
 from nav_foundation.model.network import History, Memory, NavigationModel, Readouts, body_of, was_elsewhere
@@ -41,7 +41,11 @@ from policies.sightings import Sightings
 
 SAMPLES = 8  # plans that the flow proposes
 UNREACHABLE = 0.8  # chance from which on a distance is told as infinite
+_BESIDE = 0.35  # m to where what was named is seen: there the robot has arrived; pictures have to tell it themselves
 _IDLE = 0.4  # share of what it could drive that a plan should move at least; to stand counts as 1 m
+
+
+_SEEN = (ImageGoal, ObjectGoal, InstructionGoal)  # goals that a picture can show
 
 
 class _Past(NamedTuple):
@@ -82,10 +86,11 @@ class LearnedPolicy:
         readouts = self._decided(memory, tokens)
         decision = model.judge(readouts)
         self._keep(_Past(observation.stamp_ns, observation.odometry, frames.summary[0]))
-        may_stand = float(decision.arrival) >= SURE and not isinstance(goal, Explore)
+        place = self._sighted(observation, goal, readouts)
+        arrival = 1.0 if self._is_beside(observation, goal, place) else float(decision.arrival)
+        may_stand = arrival >= SURE and not isinstance(goal, Explore)
         unreachable = float(decision.unreachable) > UNREACHABLE
         distance = math.inf if unreachable else float(decision.distance)
-        place = self._sighted(observation, goal, readouts)
         if not may_stand and self._lost(observation.stamp_ns, observation.odometry, distance):
             readouts = self._decided(memory, model.goals.none(1))
         elif place is not None:
@@ -96,7 +101,7 @@ class LearnedPolicy:
             self._trail.add(plans[0], observation.odometry, observation.stamp_ns)
         return Plan(
             plans[0], 1.0 / robot.frame_rate, observation.stamp_ns, distance, float(decision.distance_std),
-            float(decision.arrival), touching, alternatives=tuple(plans[1:]),
+            arrival, touching, alternatives=tuple(plans[1:]),
         )
 
     def _keep(self, frame: _Past) -> None:
@@ -175,15 +180,22 @@ class LearnedPolicy:
         return self.model.goals.place(self._numbers([[there.x, there.y, there.yaw]]), facing)
 
     def _sighted(self, observation: Observation, goal: Goal, readouts: Readouts) -> PointGoal | None:
-        """Where the picture of a goal seems to have been taken, once enough of it was seen."""
-        if not isinstance(goal, ImageGoal) or observation.odometry is None:
+        """Where the picture of a goal seems to have been taken, or what was named to be, once enough of it was seen."""
+        if self._fixed is None or not isinstance(goal, _SEEN) or observation.odometry is None:
             return None
-        place, found = self.model.heads.place(readouts.value)[0, 0], readouts.found[0, 0].softmax(dim=-1)
+        place = self.model.heads.place(readouts.value)[0, 0]
+        found = readouts.found[0, 0, : self._fixed.tokens.shape[1]].softmax(dim=-1)
         away, bearing = max(0.0, float(place[0].expm1())), float(torch.atan2(place[2], place[1]))
         seen = 1.0 - float(found[:, -1].mean())
         self._sightings.add(observation.stamp_ns, observation.odometry, away, bearing, seen)
         where = self._sightings.place(observation.stamp_ns)
         return None if where is None else PointGoal(*where)
+
+    @staticmethod
+    def _is_beside(observation: Observation, goal: Goal, place: PointGoal | None) -> bool:
+        if place is None or observation.odometry is None or isinstance(goal, ImageGoal):
+            return False
+        return apart(observation.odometry, Pose2(place.x, place.y, 0.0)) < _BESIDE
 
     def _numbers(self, values: list[Any]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=self._device)

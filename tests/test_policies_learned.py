@@ -43,6 +43,7 @@ GOALS = [
     PoseGoal(2.0, 1.0, 0.5), InstructionGoal("go to the sofa"),
     ObjectGoal("chair"), RouteGoal("left"), Explore(),
 ]
+SHOWN = [goal for goal in GOALS if isinstance(goal, (ImageGoal, ObjectGoal, InstructionGoal))]
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +71,10 @@ def test_every_kind_of_goal_gets_a_plan(model: NavigationModel, goal: Goal) -> N
     assert 0 <= plan.arrival <= 1 and len(plan.alternatives) == 7
 
 
-def test_pictures_that_were_seen_are_driven_to_as_places(
-    model: NavigationModel, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("goal", SHOWN, ids=lambda goal: type(goal).__name__)
+def test_what_was_seen_is_driven_to_as_a_place(
+    model: NavigationModel, monkeypatch: pytest.MonkeyPatch, goal: Goal
 ) -> None:
-    goal = ImageGoal(PICTURES[0])
     monkeypatch.setattr(Sightings, "place", lambda self, stamp_ns: None)
     by_itself = drive(LearnedPolicy(model), goal, 2)[-1].waypoints
     monkeypatch.setattr(Sightings, "place", lambda self, stamp_ns: (2.0, 1.0))
@@ -83,6 +84,19 @@ def test_pictures_that_were_seen_are_driven_to_as_places(
     assert np.abs(located - by_itself).max() > 1e-3
     blind = drive(LearnedPolicy(model), goal, 2, odometry=False)[-1].waypoints  # knows no place to drive to
     np.testing.assert_allclose(blind, by_itself, atol=1e-5)
+
+
+@pytest.mark.parametrize("goal", SHOWN, ids=lambda goal: type(goal).__name__)
+def test_beside_what_was_named_it_has_arrived(
+    model: NavigationModel, monkeypatch: pytest.MonkeyPatch, goal: Goal
+) -> None:
+    monkeypatch.setattr(model.heads.arrival, "forward", lambda value: torch.full((1, 1, 1), -3.0))
+    here = seen(1).odometry
+    assert here is not None
+    for away, beside in ((0.3, True), (0.5, False)):
+        monkeypatch.setattr(Sightings, "place", lambda self, stamp_ns, y=here.y + away: (here.x, y))
+        plan = drive(LearnedPolicy(model), goal, 2)[-1]
+        assert (plan.arrival == 1.0) == (beside and not isinstance(goal, ImageGoal))
 
 
 def test_what_the_network_says_of_a_goal_s_place_is_kept(model: NavigationModel) -> None:
