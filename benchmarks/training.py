@@ -29,7 +29,7 @@ from sim_envs.metrics import success_interval  # noqa: E402
 
 TRIALS = {"on a route": ("route", (2.0, 6.0)), "in view of the start": ("covisible", None)}  # variant, m
 MODELS = {"vint": ("--batch", "64", "--rate", "5e-4"), "nano": ("--batch", "16", "--rate", "1e-3")}
-TRIAL = 1_000_000  # steps, never reached: the time ends it
+ENDLESS = 1_000_000  # steps, never reached: the time ends it
 
 
 def train(model: str, data: Sequence[str], minutes: float, processes: int, out: Path) -> float:
@@ -38,7 +38,7 @@ def train(model: str, data: Sequence[str], minutes: float, processes: int, out: 
     if done.is_file():
         return float(json.loads(done.read_text()))
     with tempfile.TemporaryDirectory() as trial:
-        steps, _ = _run(model, data, min(1.0, minutes), TRIAL, processes, Path(trial) / model)
+        steps, _ = _run(model, data, min(1.0, minutes), ENDLESS, processes, Path(trial) / model)
     fitting = max(1, round(steps * minutes / min(1.0, minutes)))
     _, rate = _run(model, data, minutes, fitting, processes, out)
     write_json(done, rate)

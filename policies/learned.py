@@ -43,9 +43,7 @@ SAMPLES = 8  # plans that the flow proposes
 UNREACHABLE = 0.8  # chance from which on a distance is told as infinite
 _BESIDE = 0.35  # m to where what was named is seen: there the robot has arrived; pictures have to tell it themselves
 _IDLE = 0.4  # share of what it could drive that a plan should move at least; to stand counts as 1 m
-
-
-_SEEN = (ImageGoal, ObjectGoal, InstructionGoal)  # goals that a picture can show
+_SHOWN = (ImageGoal, ObjectGoal, InstructionGoal)  # kinds of goals that are somewhere in view
 
 
 class _Past(NamedTuple):
@@ -181,10 +179,9 @@ class LearnedPolicy:
 
     def _sighted(self, observation: Observation, goal: Goal, readouts: Readouts) -> PointGoal | None:
         """Where the picture of a goal seems to have been taken, or what was named to be, once enough of it was seen."""
-        if self._fixed is None or not isinstance(goal, _SEEN) or observation.odometry is None:
+        if not isinstance(goal, _SHOWN) or observation.odometry is None:
             return None
-        place = self.model.heads.place(readouts.value)[0, 0]
-        found = readouts.found[0, 0, : self._fixed.tokens.shape[1]].softmax(dim=-1)
+        place, found = self.model.heads.place(readouts.value)[0, 0], readouts.found[0, 0].softmax(dim=-1)
         away, bearing = max(0.0, float(place[0].expm1())), float(torch.atan2(place[2], place[1]))
         seen = 1.0 - float(found[:, -1].mean())
         self._sightings.add(observation.stamp_ns, observation.odometry, away, bearing, seen)

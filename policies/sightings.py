@@ -1,4 +1,4 @@
-"""Where the picture of a goal was taken, from what the network saw of it on the way.
+"""Where the picture of a goal was taken, or what was named is, from what the network saw of it on the way.
 
 A single glance is often wrong, and a goal that was seen once may be out of sight a moment later. So what was said about
 its place is kept on the floor, by odometry, and the robot drives where most of it agrees.
