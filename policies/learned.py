@@ -35,6 +35,7 @@ from nav_foundation.types import (
 )
 from policies.agent import SURE
 from policies.choice import TRIED, Trail, by_merit, extent, simple_ways
+from policies.floor_map import FloorMap
 from policies.lost import Lost
 from policies.policy import Tour
 from policies.sightings import Sightings
@@ -42,6 +43,7 @@ from policies.sightings import Sightings
 SAMPLES = 8  # plans that the flow proposes
 UNREACHABLE = 0.8  # chance from which on a distance is told as infinite
 _BESIDE = 0.35  # m to where what was named is seen: there the robot has arrived; pictures have to tell it themselves
+_AT_HAND = 0.7  # m to a place from which on the map does not matter
 _IDLE = 0.4  # share of what it could drive that a plan should move at least; to stand counts as 1 m
 _SHOWN = (ImageGoal, ObjectGoal, InstructionGoal)  # kinds of goals that are somewhere in view
 
@@ -67,6 +69,7 @@ class LearnedPolicy:
         self._past: deque[_Past] = deque()
         self._last: tuple[np.ndarray, Pose2 | None] | None = None
         self._trail, self._lost = Trail(robot, config.horizon), Lost(robot)
+        self._floor = FloorMap(robot, config.view, config.floor_bins) if config.floor_bins else None
         self._noise = self.model.noise(max(self._samples, 1), torch.Generator().manual_seed(seed)).to(self._device)
         self._ask(goal)
 
@@ -84,12 +87,16 @@ class LearnedPolicy:
         readouts = self._decided(memory, tokens)
         decision = model.judge(readouts)
         self._keep(_Past(observation.stamp_ns, observation.odometry, frames.summary[0]))
+        self._look(observation, frames)
         place = self._sighted(observation, goal, readouts)
         arrival = 1.0 if self._is_beside(observation, goal, place) else float(decision.arrival)
         may_stand = arrival >= SURE and not isinstance(goal, Explore)
         unreachable = float(decision.unreachable) > UNREACHABLE
         distance = math.inf if unreachable else float(decision.distance)
-        if not may_stand and self._lost(observation.stamp_ns, observation.odometry, distance):
+        way = None if may_stand else self._way(observation, goal)
+        if way is not None:
+            readouts = self._decided(memory, self._place_tokens(observation, way))
+        elif not may_stand and self._lost(observation.stamp_ns, observation.odometry, distance):
             readouts = self._decided(memory, model.goals.none(1))
         elif place is not None:
             readouts = self._decided(memory, self._place_tokens(observation, place))
@@ -107,6 +114,20 @@ class LearnedPolicy:
         while self._past and not 0 <= frame.stamp_ns - self._past[0].stamp_ns <= longest:
             self._past.popleft()
         self._past.append(frame)
+
+    def _look(self, observation: Observation, frames: Frames) -> None:
+        if self._floor is not None and observation.odometry is not None:
+            chances = self.model.free_floor(frames, self._body, self._robot.footprint.height)
+            self._floor.add(observation.stamp_ns, observation.odometry, chances[0].cpu().numpy())
+
+    def _way(self, observation: Observation, goal: Goal) -> PointGoal | None:
+        """Where to drive first on the way to a place, as far as the map tells."""
+        here = observation.odometry
+        if self._floor is None or here is None or not isinstance(goal, (PointGoal, PoseGoal)):
+            return None
+        if apart(here, Pose2(goal.x, goal.y, 0.0)) < _AT_HAND:
+            return None
+        return PointGoal(*self._floor.towards(here, (goal.x, goal.y)))
 
     def _decided(self, memory: Memory, goal: GoalTokens) -> Readouts:
         return self.model.decide(memory, GoalTokens(goal.tokens[None], goal.seen[None]))

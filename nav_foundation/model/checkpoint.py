@@ -51,6 +51,7 @@ def config_of(folder: Path) -> ModelConfig:
     made_of = data.get("model", {})
     if "decoder_layers" in made_of:  # before that could be chosen, goal tokens changed in all of them
         made_of = {"goal_layers": made_of["decoder_layers"], **made_of}
+    made_of = {"floor_bins": 0, **made_of}  # before that was taught
     return from_mapping(ModelConfig, made_of, str(folder / CONFIG))
 
 

@@ -28,6 +28,7 @@ class ModelConfig:
     distance_bins: int = 32
     flow_width: int = 256
     flow_steps: int = 4
+    floor_bins: int = 32  # of how far the floor is free, see floor.py; 0 = the network cannot tell
 
     def __post_init__(self) -> None:
         if self.width % self.heads:
@@ -39,6 +40,8 @@ class ModelConfig:
                 raise ValueError(f"model {name} is {getattr(self, name)}: give 1 or more")
         if not 1 <= self.goal_layers <= self.decoder_layers:
             raise ValueError(f"model goal_layers is {self.goal_layers}: give 1 to {self.decoder_layers} of its layers")
+        if self.floor_bins < 0:
+            raise ValueError(f"model floor_bins is {self.floor_bins}: give 0 or more")
         if not 0.0 < self.nearest < self.farthest or self.distance_bins < 4:
             raise ValueError(f"distance bins {self.nearest}-{self.farthest} m, {self.distance_bins}: give at least 4")
 

@@ -1,4 +1,4 @@
-"""From readouts to numbers: waypoints, distance, arrival, collision."""
+"""From readouts to numbers: waypoints, distance, arrival, collision; and from pictures the free floor."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from nav_foundation.model.attention import MLP
 from nav_foundation.model.config import ModelConfig
+from nav_foundation.model.floor import FloorHead
 
 NUMBERS = 4  # of a waypoint: x, y in steps, cos and sin of its yaw
 
@@ -37,7 +38,7 @@ class WaypointFlow(nn.Module):
 class Heads(nn.Module):
     """`plan` and `value` are the two readouts of a goal, [..., D] each."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, body: int) -> None:
         super().__init__()
         self.horizon = config.horizon
         self.waypoints = MLP(config.width, 2 * config.width, NUMBERS * config.horizon)
@@ -47,6 +48,7 @@ class Heads(nn.Module):
         self.collision = MLP(config.width + NUMBERS * config.horizon, 2 * config.width, 1)  # of any plan
         self.place = MLP(config.width, config.width, 5)  # of a picture or words: see losses.place_targets
         self.depth = nn.Linear(config.width, 1)  # log m of a cell of the map, in training alone
+        self.floor = FloorHead(config, body) if config.floor_bins else None
         self.register_buffer("edges", _edges(config), persistent=False)  # m, upper ends of the bins
 
     def regressed(self, plan: Tensor) -> Tensor:

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from nav_foundation.model.attention import MLP, Block, Correspondence, DecoderBlock
 from nav_foundation.model.config import ModelConfig
 from nav_foundation.model.encoder import FrameEncoder, Frames
+from nav_foundation.model.floor import FloorHead
 from nav_foundation.model.goals import GoalAdapters, GoalTokens
 from nav_foundation.model.heads import NUMBERS, Heads
 from nav_foundation.robot import RobotSpec
@@ -72,7 +74,21 @@ class NavigationModel(nn.Module):
         self.correspondence = Correspondence(width, len(self.encoder.map_place))
         self.decoder = nn.ModuleList(DecoderBlock(width, config.heads) for _ in range(config.decoder_layers))
         self.norm = nn.LayerNorm(width)
-        self.heads = Heads(config)
+        self.heads = Heads(config, BODY)
+
+    def learn_floor(self) -> None:
+        """Give a network that cannot tell how far the floor is free a head that is to be taught."""
+        if self.heads.floor is None:
+            self.config = replace(self.config, floor_bins=ModelConfig().floor_bins)
+            self.heads.floor = FloorHead(self.config, BODY).to(self.readouts.device)
+
+    def free_floor(self, frames: Frames, body: Tensor, tall: float) -> Tensor:
+        """[N, C, bins] chances that something is in the way of robots [N, BODY], `tall` m: see FloorHead.
+
+        Only for networks whose config has floor_bins.
+        """
+        assert self.heads.floor is not None
+        return torch.as_tensor(self.heads.floor(frames.map, body, body.new_full((len(body),), tall)).sigmoid())
 
     def remember(self, current: Frames, history: History, body: Tensor) -> Memory:
         """What is known before any goal is: B current frames, their past, and the robot [B, BODY]."""

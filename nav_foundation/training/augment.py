@@ -27,7 +27,7 @@ def mirrored(clip: Clip) -> Clip:
         motion=clip.motion * np.array([1, -1, -1, 1, 1], np.float32), pairs=tuple(map(_mirrored_pairs, clip.pairs)),
         shown=_mirrored_grid(clip.shown, columns, axis=-2) * _ACROSS + np.array([columns - 1, 0], np.float32),
         found=_mirrored_grid(clip.found, columns, axis=-1), depth=_mirrored_grid(clip.depth, columns, axis=-1),
-        tried=clip.tried * _ASIDE,
+        tried=clip.tried * _ASIDE, floor=np.ascontiguousarray(clip.floor[:, ::-1]),
     )
 
 

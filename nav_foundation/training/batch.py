@@ -29,10 +29,12 @@ class Batch:
     pictures: Tensor  # [N, 3, h, w] uint8
     current: Tensor  # [B] number of a picture
     depth: Tensor  # [N, cells] m of the cells of their maps, NaN where it is not known
+    floor: Tensor  # [B, C, 2] m, see Clip.floor
     past: Tensor  # [B, P] numbers of pictures
     past_seen: Tensor  # [B, P] bool
     motion: Tensor  # [B, P, 5]
     body: Tensor  # [B, BODY]
+    tall: Tensor  # [B] m of room the robot needs
     kind: Tensor  # [B, Q]
     picture: Tensor  # [B, Q] number of a picture, where the goal is one
     place: Tensor  # [B, Q, 3]
@@ -99,6 +101,8 @@ def collate(clips: Sequence[Clip], config: ModelConfig) -> Batch:
     return Batch(
         pictures=pictures, current=torch.from_numpy(current),
         depth=torch.from_numpy(np.concatenate([clip.depth for clip in clips])),
+        floor=torch.from_numpy(np.concatenate([clip.floor for clip in clips])),
+        tall=torch.tensor([clip.tall for clip in clips]).repeat_interleave(stands),
         past=torch.from_numpy(starts[:, None] + np.arange(1, config.history + 1)),
         past_seen=torch.from_numpy(np.concatenate([clip.past for clip in clips])),
         motion=torch.from_numpy(np.concatenate([clip.motion for clip in clips])),

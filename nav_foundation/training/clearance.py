@@ -1,14 +1,17 @@
-"""Which plans would touch something: from depth pictures, for plans that nobody drove."""
+"""What is in the way, from depth pictures: how far the floor is free, and which plans would touch something."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from nav_foundation.model.floor import floor_columns
+from nav_foundation.preprocessing import CanonicalView
 from nav_foundation.robot import RobotSpec
 
 NEAR = 3.0  # m from a stand within which other pictures' depth is believed: odometry drifts
 _OVER_FLOOR, _RISE = 0.05, 0.08  # m, m per m: what lies lower may be floor, which rises or is a little off
 _CELL = 0.04  # m
+_AT_CAMERA = 0.02  # m ahead of it; what is nearer has no column
 _FASTEST = 1.2  # of cruise speed
 _BETTER = 0.02  # m; a robot that stands close to something touches it by getting closer, not by going away
 _BESIDE = 0.25  # m from the robot within which a plan may lead where the camera does not look
@@ -28,9 +31,31 @@ def random_plans(count: int, horizon: int, robot: RobotSpec, rng: np.random.Gene
 
 def in_the_way(points: np.ndarray, robot: RobotSpec) -> np.ndarray:
     """Those of the points [M, 3], in the frame of the robot that saw them, that it could not drive over or under."""
+    return points[is_in_the_way(points, robot)]
+
+
+def is_in_the_way(points: np.ndarray, robot: RobotSpec) -> np.ndarray:
+    """[M] bool."""
     z = points[:, 2]
     floor = robot.footprint.step_height + _OVER_FLOOR + _RISE * np.hypot(points[:, 0], points[:, 1])
-    return points[(z > floor) & (z < robot.footprint.height)]
+    return np.asarray((z > floor) & (z < robot.footprint.height))
+
+
+def free_floor(points: np.ndarray, robot: RobotSpec, view: CanonicalView) -> np.ndarray:
+    """[C, 2] m from under the camera, in each column of floor: to the first of the points [M, 3], in the frame of the
+    robot that sees them, that is in the way (infinite if none is), and to the farthest (0 if there is none)."""
+    points = points[np.isfinite(points).all(axis=1)]
+    x, y = points[:, 0] - robot.camera.mount_forward, points[:, 1]
+    ahead = x > _AT_CAMERA
+    count = floor_columns(view)
+    across = view.width / 2 - view.focal * y / np.where(ahead, x, 1.0)  # pixels
+    column = np.floor(across * count / view.width).astype(np.int64)
+    inside = ahead & (column >= 0) & (column < count)
+    away, blocks = np.hypot(x, y), is_in_the_way(points, robot)
+    floor = np.tile(np.array([np.inf, 0.0], np.float32), (count, 1))
+    np.minimum.at(floor[:, 0], column[inside & blocks], away[inside & blocks])
+    np.maximum.at(floor[:, 1], column[inside], away[inside])
+    return floor
 
 
 def within_reach(points: np.ndarray, robot: RobotSpec, horizon: int) -> np.ndarray:

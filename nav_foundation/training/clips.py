@@ -19,7 +19,8 @@ from nav_foundation.model.config import ModelConfig
 from nav_foundation.model.goals import KINDS
 from nav_foundation.model.network import body_of, was_elsewhere
 from nav_foundation.model.units import to_metres, to_network
-from nav_foundation.training.clearance import NEAR, in_the_way, in_view, random_plans, touches, within_reach
+from nav_foundation.preprocessing import CanonicalView
+from nav_foundation.training.clearance import NEAR, free_floor, in_the_way, in_view, random_plans, touches, within_reach
 from nav_foundation.training.drive import Drive
 from nav_foundation.training.neighbours import Neighbours
 from nav_foundation.training.pairs import About, ClipRules, Neighbour, Pairs, frames_ahead, pairs_of
@@ -38,9 +39,11 @@ class Clip:
     pictures: np.ndarray  # [F, h, w, 3] uint8 in the canonical view: the first stand's, P of its past, goals
     depth: np.ndarray  # [F, cells] float32 m of the cells of their maps, NaN where it is not known
     stands: np.ndarray  # [S] int64, their pictures
+    floor: np.ndarray  # [S, C, 2] float32 m, how far the floor about them is free: see clearance.free_floor
     past: np.ndarray  # [S, P] bool, which of the past were there: for all stands but the first, none
     motion: np.ndarray  # [S, P, 5] float32, see network.History
     body: np.ndarray  # [BODY] float32
+    tall: float  # m of room the robot needs
     scene: str  # where, so that pictures of other places can be told
     pairs: tuple[Pairs, ...]  # S of them
     shown: np.ndarray  # [S, Q, K, 2] float32 and
@@ -121,7 +124,8 @@ class ClipMaker:
         pairs = tuple(
             pairs_of(drive, number, [goal for goal in on_drive if goal[1] not in (picture, 0)] + on_drive[:k > 0],
                      None if own is None else len(pictures) - 1,
-                     About(_neighbours(shots, picture, theirs, views[k]), _things(drive, shots[picture])), rules, rng)
+                     About(_neighbours(shots, picture, theirs, views[k]),
+                           _things(drive, shots[picture]) if rules.things else ()), rules, rng)
             for k, (number, picture) in enumerate(stands)
         )
         pairs = tuple(map(_located_where_seen, pairs, views))
@@ -137,8 +141,10 @@ class ClipMaker:
         shape = (len(stands), len(pairs[0].kind) + 1, *pairs[0].waypoints.shape[1:])
         return Clip(
             np.stack(pictures), far, np.array([picture for _, picture in stands]),
+            _floor(drive, shots, stands, self._config.view),
             np.stack([seen, *(np.zeros_like(seen) for _ in stands[1:])]), motion,
-            np.asarray(body_of(drive.robot), np.float32), drive.info.scene, pairs, shown, found, tried, touched,
+            np.asarray(body_of(drive.robot), np.float32), drive.robot.footprint.height, drive.info.scene, pairs,
+            shown, found, tried, touched,
             rng.standard_normal(shape, dtype=np.float32), rng.random(shape[:2], dtype=np.float32),
         )
 
@@ -201,6 +207,16 @@ def _sights(count: int, views: list[Views], pairs: tuple[Pairs, ...]) -> tuple[n
             if part.kind[q] == _IMAGE and picture in view.found:
                 shown[row, q], found[row, q] = view.places[picture], view.found[picture]
     return shown, found
+
+
+def _floor(
+    drive: Drive, shots: dict[int, Shot], stands: list[tuple[int, int]], view: CanonicalView
+) -> np.ndarray:
+    """Clip.floor; a stand without depth sees nothing."""
+    def cloud(shot: Shot) -> np.ndarray:
+        return np.zeros((0, 3)) if shot.depth is None else shot.sight.cloud(shot.depth)
+
+    return np.stack([free_floor(cloud(shots[picture]), drive.robot, view) for _, picture in stands])
 
 
 def _named(

@@ -40,6 +40,8 @@ It stops after --steps or --minutes, or when it is killed; the same command with
         "folder, instead of by their bytes")
     add("--eyes", action="store_true", help="teach only to see, from drives with depth: a first stage, to go on from "
         "with --from")
+    add("--floor", action="store_true", help="teach only how far the floor is free, which maps are made of, and leave "
+        "all else of --from as it is")
     add("--from", dest="begin_with", type=named, metavar="DIR", help="begin with the weights of this checkpoint")
     add("--out", type=Path, required=True, metavar="DIR", help="where all of it goes")
     add("--resume", action="store_true", help="go on with what --out holds")
@@ -59,7 +61,7 @@ def _train(options: argparse.Namespace) -> None:
 
     settings = TrainSettings(
         tuple(options.data), tuple(options.weights), tuple(options.validation), model=options.model,
-        text_tower=options.text_tower, eyes=options.eyes, steps=options.steps, batch=options.batch,
+        text_tower=options.text_tower, eyes=options.eyes, floor=options.floor, steps=options.steps, batch=options.batch,
         rate=options.rate, precision=options.precision, workers=options.workers, seed=options.seed,
     )
     done = train(settings, options.out, resume=options.resume, begin_with=options.begin_with, minutes=options.minutes)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from nav_foundation.model.encoder import Frames
+from nav_foundation.model.floor import floor_edges
 from nav_foundation.model.goals import KINDS, GoalTokens
 from nav_foundation.model.network import History, Memory, NavigationModel, Readouts
 from nav_foundation.training.batch import Batch, as_input
@@ -15,6 +16,7 @@ from nav_foundation.training.losses import (
     depth_loss,
     distance_loss,
     distance_targets,
+    floor_loss,
     flow_loss,
     flow_pair,
     place_loss,
@@ -27,7 +29,7 @@ from nav_foundation.training.losses import (
 # Shares of the sum.
 PARTS = {
     "waypoints": 5.0, "flow": 2.0, "distance": 0.3, "arrival": 1.0, "place": 1.0, "sight": 1.0, "collision": 1.0,
-    "depth": 1.0,
+    "depth": 1.0, "floor": 0.3,
 }
 
 
@@ -110,6 +112,7 @@ def losses_of(model: NavigationModel, batch: Batch, frames: Frames, readouts: Re
         sight_part(model, readouts.found[:, :, : batch.found.shape[2]], batch.shown, batch.found),
         (touch_loss(heads.touching(readouts.plan, batch.tried), batch.touched), batch.touched.isfinite().float()),
         depth_part(model, Frames(*(part[needed] for part in frames)), batch.depth[needed]),
+        floor_part(model, frames.map[batch.current], batch),
     )
     return Losses.of(parts)
 
@@ -122,3 +125,12 @@ def sight_part(model: NavigationModel, logits: Tensor, shown: Tensor, found: Ten
 def depth_part(model: NavigationModel, frames: Frames, depth: Tensor) -> tuple[Tensor, Tensor]:
     """Values and weights of how far away cells are: depth [N, cells] in m, NaN where it is not known."""
     return depth_loss(model.heads.depth(frames.map).squeeze(-1), depth), depth.isfinite().any(dim=1).float()
+
+
+def floor_part(model: NavigationModel, cells: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Values and weights [B] of how far the floor is free about the stands, whose pictures have `cells` [B, M, D]."""
+    if model.heads.floor is None:
+        return cells.new_zeros(len(cells)), cells.new_zeros(len(cells))
+    told = model.heads.floor(cells, batch.body, batch.tall)
+    edges = torch.as_tensor(floor_edges(told.shape[-1]), dtype=batch.floor.dtype, device=told.device)
+    return floor_loss(told, batch.floor, edges), (batch.floor[..., 1] > 0).any(dim=1).float()

@@ -82,6 +82,23 @@ def depth_loss(predicted: Tensor, depth: Tensor) -> Tensor:
     return off.sum(dim=-1) / known.sum(dim=-1).clamp(min=1)
 
 
+def floor_loss(logits: Tensor, floor: Tensor, edges: Tensor) -> Tensor:
+    """[N] cross-entropy of columns [N, C, bins], each a sum over bins; 0 where nothing is known.
+
+    `floor` [N, C, 2] m, as `clearance.free_floor` tells it: bins are free up to the first thing in the way, which is in
+    the next one, or else up to the farthest that is seen. What lies beyond is not known. `edges` [bins + 1] m.
+    """
+    first, farthest = (torch.bucketize(part.contiguous(), edges, right=True) - 1 for part in floor.unbind(-1))
+    bins = logits.shape[-1]
+    stopped = floor[..., 0] < edges[-1]
+    free = torch.where(stopped, first, farthest).clamp(0, bins)  # so many bins are
+    number = torch.arange(bins, device=logits.device)
+    hit = stopped[..., None] & (number == free.clamp(max=bins - 1)[..., None])
+    known = ((number < free[..., None]) | hit) & (floor[..., 1:] > 0)
+    off = F.binary_cross_entropy_with_logits(logits, hit.to(logits), reduction="none") * known
+    return off.sum(dim=(-2, -1)) / known.any(dim=-1).sum(dim=-1).clamp(min=1)
+
+
 def touch_loss(logits: Tensor, touched: Tensor) -> Tensor:
     """[...] cross-entropy of whether plans touch something; 0 where that is not known (NaN)."""
     known = touched.isfinite()

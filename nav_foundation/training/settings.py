@@ -20,6 +20,7 @@ class TrainSettings:
     text_tower: str = ""  # see ModelConfig, where nothing is gone on from
     tune: str = "all"  # of tuning.TUNES, where something is gone on from
     eyes: bool = False  # teach only to see, with depth: see eyes.py
+    floor: bool = False  # teach only how far the floor is free, with depth: see floor.py
     hold: bool = False  # keep the last drives of the data to judge by, instead of validation
     steps: int = 20_000
     batch: int = 16  # clips, over all processes

@@ -21,6 +21,7 @@ from nav_foundation.model.folder import ROBOT_HOURS
 from nav_foundation.model.published.config import KINDS
 from nav_foundation.training.course import Batch, Course, Losses
 from nav_foundation.training.eyes import Eyes
+from nav_foundation.training.floor import Floor
 from nav_foundation.training.ours import Ours
 from nav_foundation.training.peers import Peer
 from nav_foundation.training.provenance import robot_hours
@@ -64,6 +65,8 @@ def train(
         raise ValueError(f"{out} holds a training already: add --resume to go on with it, or name another folder")
     if begin_with is None and settings.tune != "all":
         raise ValueError(f"tune {settings.tune} needs a network to go on from: give --from, or leave it out")
+    if begin_with is None and settings.floor:
+        raise ValueError("only the floor is taught to a network that is there already: give --from with --floor")
     course = course_of(settings, begin_with)
     # Before anything is made, and before processes that could only show a traceback.
     for part in (samples_of(settings, course), held_samples(settings, course)):
@@ -227,10 +230,10 @@ def _optimiser(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimiz
 def course_of(settings: TrainSettings, begin_with: Path | None = None) -> Course:
     if settings.text_tower and (begin_with is not None or settings.model in KINDS):
         raise ValueError("a text tower is chosen with a network of ours and new weights: leave out --text-tower")
-    if settings.eyes and settings.model in KINDS:
-        raise ValueError(f"{settings.model} has no eyes to be trained alone: leave out --eyes")
+    if (settings.eyes or settings.floor) and settings.model in KINDS:
+        raise ValueError(f"{settings.model} has no eyes to be trained alone: leave out --eyes and --floor")
     if settings.model not in KINDS:
-        return (Eyes if settings.eyes else Ours).of(settings, begin_with)
+        return (Floor if settings.floor else Eyes if settings.eyes else Ours).of(settings, begin_with)
     if begin_with is not None:
         raise ValueError(f"{settings.model} is trained from its beginning, to be compared with: leave out --from")
     return Peer("vint" if settings.model == "vint" else "nomad")

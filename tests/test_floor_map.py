@@ -1,0 +1,141 @@
+"""Maps of what a network sees of the floor: walls where they are, ways through doors, against hand-made rooms."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.sparse import lil_matrix
+from scipy.sparse.csgraph import dijkstra
+
+from nav_foundation.geometry import to_frame
+from nav_foundation.model.config import preset
+from nav_foundation.model.floor import floor_bearings, floor_edges
+from nav_foundation.robot import load_robot
+from nav_foundation.types import NANOSECONDS, Pose2
+from policies.floor_map import CELL, FloorMap, _distances
+
+CONFIG = preset("nano")
+_TURTLEBOT = load_robot("turtlebot")
+ROBOT = dataclasses.replace(
+    _TURTLEBOT, camera=dataclasses.replace(_TURTLEBOT.camera, hfov_deg=90.0, mount_forward=0.0)
+)
+Wall = tuple[float, float, float]  # at x, from y to y, m
+DOOR = [(2.0, -4.0, 1.0), (2.0, 2.2, 5.0)]  # a door of 1.2 m to the left
+
+
+def seen(walls: list[Wall], here: Pose2) -> np.ndarray:
+    """[C, bins] what a network would say that sees well."""
+    bins = CONFIG.floor_bins
+    edges, bearings = floor_edges(bins), floor_bearings(CONFIG.view)
+    chances = np.full((len(bearings), bins), 0.01)
+    for column, bearing in enumerate(bearings + here.yaw):
+        ways = [(x - here.x) / math.cos(bearing) for x, low, high in walls
+                if low < here.y + (x - here.x) * math.tan(bearing) < high]
+        away = min((way for way in ways if way > 0), default=math.inf)
+        if edges[0] < away < edges[-1]:
+            chances[column, np.searchsorted(edges, away) - 1] = 0.95
+    return chances
+
+
+def looked(walls: list[Wall], *views: Pose2) -> FloorMap:
+    """A map after two seconds at each of the views."""
+    kept = FloorMap(ROBOT, CONFIG.view, CONFIG.floor_bins)
+    for k in range(10 * len(views)):
+        here = views[k // 10]
+        kept.add(k * NANOSECONDS // 5, here, seen(walls, here))
+    return kept
+
+
+def at(kept: FloorMap, x: float, y: float) -> float:
+    assert kept._start is not None
+    column, row = kept._cells(to_frame(kept._start, np.array([[x, y]])))[0]
+    return float(kept.chances()[column, row])
+
+
+AROUND = [Pose2(0.0, 0.0, yaw) for yaw in (0.0, 0.6, -0.6)]
+
+
+def test_columns_lie_from_left_to_right() -> None:
+    bearings = floor_bearings(CONFIG.view)
+    assert len(bearings) == 32 and (np.diff(bearings) < 0).all()
+    assert bearings[0] == pytest.approx(math.atan2(62.0, 64.0)) and bearings[-1] == pytest.approx(-bearings[0])
+
+
+@pytest.mark.parametrize("here", [*AROUND, Pose2(0.5, -0.5, 0.3)])
+def test_a_wall_is_where_it_stands_from_wherever_it_is_seen(here: Pose2) -> None:
+    kept = looked([(2.0, -4.0, 4.0)], here)
+    across = here.y + math.tan(here.yaw) * (2.0 - here.x)  # where the robot looks at it
+    assert max(at(kept, 2.0 + off, across) for off in (-CELL, 0.0, CELL)) > 0.8
+    for share in (0.2, 0.5, 0.8):
+        assert at(kept, here.x + share * (2 - here.x), here.y + share * (across - here.y)) < 0.3
+    assert at(kept, -1.5, 0.0) == pytest.approx(0.5)  # nobody looked there
+
+
+def test_the_way_leads_through_the_door() -> None:
+    x, y = looked(DOOR, *AROUND).towards(Pose2(0.0, 0.0, 0.0), (4.0, 0.0))
+    bearing = math.atan2(y, x)
+    assert math.atan2(1.0, 2.0) < bearing < math.atan2(2.2, 2.0)
+    # Beyond the door it leads on to the place, which is in sight.
+    assert looked(DOOR, *AROUND).towards(Pose2(2.6, 1.3, -0.5), (4.0, 0.0)) == (4.0, 0.0)
+
+
+def test_where_nothing_is_in_the_way_it_leads_straight_on() -> None:
+    assert looked([], *AROUND).towards(Pose2(0.0, 0.0, 0.0), (3.5, 0.5)) == (3.5, 0.5)
+
+
+def test_before_anything_was_seen_the_place_itself_is_driven_to() -> None:
+    assert FloorMap(ROBOT, CONFIG.view, CONFIG.floor_bins).towards(Pose2(0, 0, 0), (4.0, 0.0)) == (4.0, 0.0)
+
+
+def test_what_was_seen_long_ago_is_forgotten() -> None:
+    kept, behind = looked(DOOR, *AROUND), Pose2(0.0, 0.0, math.pi)
+    kept.add(600 * NANOSECONDS, behind, seen([], behind))
+    assert abs(at(kept, 2.0, 0.0) - 0.5) < 0.01
+    assert abs(kept.towards(Pose2(0.0, 0.0, 0.0), (4.0, 0.0))[1]) < 0.3
+
+
+def test_the_map_goes_where_the_robot_goes() -> None:
+    kept = FloorMap(ROBOT, CONFIG.view, CONFIG.floor_bins)
+    for k in range(400):
+        here = Pose2(0.1 * k, -0.05 * k, 0.0)
+        kept.add(k * NANOSECONDS // 5, here, seen([(42.0, -40.0, 40.0)], here))
+    last = Pose2(39.9, -19.95, 0.0)
+    assert max(at(kept, 42.0 + off, -19.95) for off in (-CELL, 0.0, CELL)) > 0.8
+    assert at(kept, 38.0, -19.0) < 0.3  # driven over
+    x, y = kept.towards(last, (41.5, -19.95))
+    assert (x, y) == (41.5, -19.95)
+
+
+def test_a_place_beyond_the_map_still_has_a_direction() -> None:
+    x, y = looked([], *AROUND).towards(Pose2(0.0, 0.0, 0.0), (300.0, 0.0))
+    assert x > 1.0 and abs(math.atan2(y, x)) < 0.2
+
+
+def test_what_the_camera_does_not_see_is_not_believed() -> None:
+    narrow = dataclasses.replace(ROBOT, camera=dataclasses.replace(ROBOT.camera, hfov_deg=30.0))
+    kept = FloorMap(narrow, CONFIG.view, CONFIG.floor_bins)
+    for k in range(10):
+        kept.add(k * NANOSECONDS // 5, Pose2(0, 0, 0), seen([(2.0, -4.0, 4.0)], Pose2(0, 0, 0)))
+    assert at(kept, 2.0, 0.0) > 0.8 and at(kept, 2.0, 1.5) == pytest.approx(0.5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000))
+def test_distances_are_those_of_dijkstra(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    columns, rows = rng.integers(3, 12, 2)
+    cost = rng.uniform(1, 30, (columns, rows)).astype(np.float32)
+    goal = np.array([rng.integers(columns), rng.integers(rows)])
+    edges = lil_matrix((columns * rows, columns * rows))
+    for x, y in np.ndindex(columns, rows):
+        for dx, dy in ((1, 0), (0, 1), (1, 1), (1, -1)):
+            i, j = x + dx, y + dy
+            if 0 <= i < columns and 0 <= j < rows:
+                edges[x * rows + y, i * rows + j] = math.hypot(dx, dy) * 0.5 * (cost[x, y] + cost[i, j])
+    wanted = dijkstra(edges.tocsr(), directed=False, indices=goal[0] * rows + goal[1]).reshape(columns, rows)
+    np.testing.assert_allclose(_distances(cost, goal), wanted, rtol=1e-3)
