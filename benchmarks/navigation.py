@@ -43,6 +43,7 @@ POINT: dict[str, Any] = {"distance": (2.0, 10.0)}
 ANY: dict[str, Any] = {"variant": "any", "distance": (2.0, 8.0)}
 TRIALS = {
     "route": Trial("image goal on a route, 2-6 m", "image-goal", 0.85, ROUTE),
+    "blind": Trial("the same, straight ahead for 4 m", "image-goal", 0.0, ROUTE, "straight"),
     "covisible": Trial("image goal, co-visible", "image-goal", 0.75, {"variant": "covisible"}),
     "any": Trial("any image goal, 2-8 m", "image-goal", 0.45, ANY),
     "masked": Trial("the same, its goal masked", "image-goal", 0.0, {**ANY, "mask_goal": True}),

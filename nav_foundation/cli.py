@@ -138,8 +138,8 @@ def _add_eval(verbs: Any) -> None:
 
 With --json (or --report) each episode is kept in a .jsonl file as it ends. A run that was stopped goes on when the same
 command is given again.""")
-    parser.add_argument("--policy", metavar="NAME", help="oracle (default), random, bearing, a model that comes along, "
-                        "or the folder of one that was trained or imported")
+    parser.add_argument("--policy", metavar="NAME", help="oracle (default), random, bearing, straight, a model that "
+                        "comes along, or the folder of one that was trained or imported")
     parser.add_argument("--mask-goal", action="store_true", default=None, help="drive without the goal, and be told "
                         "only when it is there: what the goal is worth")
     _add_episode_options(parser)

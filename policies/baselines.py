@@ -34,6 +34,26 @@ class BearingPolicy:
         return Plan(waypoints, 1.0 / self._robot.frame_rate, observation.stamp_ns, distance, arrival=float(arrived))
 
 
+class StraightPolicy:
+    """Drives straight ahead and stops after 4 m: what goals on the way ahead are worth without looking for them."""
+
+    METRES = 4.0
+
+    def reset(self, robot: RobotSpec, goal: Goal, seed: int, tour: Tour | None = None) -> None:
+        self._robot = robot
+        self._goal: PointGoal | None = None  # in the odometry's frame
+        self._follow = BearingPolicy()
+
+    def plan(self, observation: Observation, goal: Goal) -> Plan:
+        here = observation.odometry
+        if here is None:
+            raise ValueError("the straight policy needs odometry: give Observation.odometry")
+        if self._goal is None:
+            self._goal = PointGoal(here.x + self.METRES * math.cos(here.yaw), here.y + self.METRES * math.sin(here.yaw))
+            self._follow.reset(self._robot, self._goal, 0)
+        return self._follow.plan(observation, self._goal)
+
+
 class RandomWalkPolicy:
     """Wanders with a slowly changing turn, and calls itself arrived after a random time."""
 

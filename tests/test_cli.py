@@ -33,7 +33,7 @@ MISTAKES = [
     ("eval --polic oracle", "did you mean '--policy'?"),  # no abbreviations: scripts must not break when options come
     ("eval oracle", "argument 'oracle' is one too many"),
     ("eval --policy orcale", "policy 'orcale' is not known (did you mean 'oracle'?)"),
-    ("eval --policy runs/best", "oracle, random, bearing"),
+    ("eval --policy runs/best", "oracle, random, bearing, straight"),
     ("eval --policy bearing --task image-goal", "use it with point-goal"),
     ("eval --task pointgoal", "did you mean 'point-goal'?"),
     ("eval --task point-goal --variant route", "it has none"),

@@ -1,4 +1,4 @@
-"""How far the floor is free: what depth says of hand-made scenes, the loss by hand, and that nothing else is changed."""
+"""How far the floor is free: what depth says of hand-made scenes, the loss by hand, and that nothing else changes."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from nav_foundation.geometry import compose
 from nav_foundation.robot import load_robot
 from nav_foundation.types import ImageGoal, PointGoal, Pose2, Velocity
 from policies.agent import Agent
-from policies.baselines import BearingPolicy, RandomWalkPolicy
+from policies.baselines import BearingPolicy, RandomWalkPolicy, StraightPolicy
 from sim_envs.metrics import judge
 from sim_envs.oracle import OraclePolicy
 from sim_envs.rollout import Trace, run_episode
@@ -55,6 +55,15 @@ def test_a_goal_within_an_obstacle_is_told_where_it_can_be_reached() -> None:
     world = World(OpenField(), ROBOT)
     world.reset(point_episode((9.95, 5.0)))
     assert (2 + world.goal.x, world.goal.y) == pytest.approx((10 - ROBOT.footprint.radius, 0.0))
+
+
+def test_who_drives_straight_ahead_stops_after_4_m_whatever_the_goal_is() -> None:
+    for goal in ((3.0, 8.0), (8.0, 8.0)):
+        world = World(OpenField(), ROBOT)
+        episode = point_episode(goal, start=Pose(2, 2, 0, math.pi / 4))
+        trace = run_episode(world, Agent(StraightPolicy(), ROBOT), episode)
+        end = 2 + 4 * math.sqrt(0.5)
+        assert trace.stopped and trace.poses[-1, :2] == pytest.approx([end, end], abs=0.4)
 
 
 def test_an_episode_ends_after_four_times_the_shortest_drive_and_thirty_seconds() -> None:

@@ -21,7 +21,7 @@ from nav_foundation.config import to_mapping
 from nav_foundation.files import plain
 from nav_foundation.robot import RobotSpec
 from policies.agent import Agent
-from policies.baselines import BearingPolicy, RandomWalkPolicy
+from policies.baselines import BearingPolicy, RandomWalkPolicy, StraightPolicy
 from policies.load import load_policy
 from policies.masked import GoalMasked
 from policies.moves import DiscreteAgent
@@ -51,7 +51,8 @@ def build_policy(name: str, world: World) -> Policy:
         return OraclePolicy(world)
     if name not in POLICIES:
         return load_policy(name)
-    return BearingPolicy() if name == "bearing" else RandomWalkPolicy()
+    blind: dict[str, type[Policy]] = {"bearing": BearingPolicy, "straight": StraightPolicy, "random": RandomWalkPolicy}
+    return blind[name]()
 
 
 @dataclass(frozen=True)

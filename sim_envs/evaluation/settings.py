@@ -22,7 +22,7 @@ from sim_envs.simulator import SceneError, SceneRef
 from sim_envs.tasks.episode import SUCCESS_RADIUS, TASKS, VARIANTS, TaskName
 from sim_envs.tasks.generate import BEYOND_SUCCESS
 
-POLICIES = ("oracle", "random", "bearing")
+POLICIES = ("oracle", "random", "bearing", "straight")
 
 
 @dataclass(frozen=True)
