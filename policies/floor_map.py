@@ -11,10 +11,9 @@ import math
 import cv2
 import numpy as np
 
-from nav_foundation.camera import horizontal_fov
 from nav_foundation.geometry import between, from_frame, to_frame
-from nav_foundation.model.floor import floor_bearings, floor_edges
-from nav_foundation.preprocessing import CanonicalView
+from nav_foundation.model.config import ModelConfig
+from nav_foundation.model.floor import floor_bearings, floor_columns, floor_edges
 from nav_foundation.robot import RobotSpec
 from nav_foundation.types import NANOSECONDS, Pose2
 
@@ -29,17 +28,20 @@ _AT_WALL, _NEAR_WALL, _UNSEEN = 30.0, 8.0, 0.6  # m that a metre costs besides: 
 _SURE = 0.45  # chance that something is there, from which on it costs
 _SPARE = 3.0  # m about the robot and its goal within which ways are looked for
 _AHEAD = 2.0  # m along the way to the place that the network is sent to, or more where it is straight
+_LONGEST = 10.0  # m to a place up to which ways are looked for; farther ones are driven towards
 _STRIDE = 3  # cells of the way between places that are tried
 
 
 class FloorMap:
     """Tell it of every frame; `towards` is where to drive first, to get to a place."""
 
-    def __init__(self, robot: RobotSpec, view: CanonicalView, bins: int) -> None:
+    def __init__(self, robot: RobotSpec, config: ModelConfig, visible: np.ndarray) -> None:
+        """`visible` [h, w] bool: which pixels of the network's view the camera sees."""
+        view, bins = config.view, config.floor_bins
         self._radius, self._forward = robot.footprint.radius, robot.camera.mount_forward
         self._ahead = max(_AHEAD, 2.0 * robot.cruise_speed)
         bearings = floor_bearings(view)
-        self._seen = np.abs(bearings) < 0.5 * horizontal_fov(robot.camera)
+        self._seen = visible.any(axis=0).reshape(floor_columns(view), -1).mean(axis=1) > 0.5
         half = 0.25 * np.abs(np.diff(bearings, append=bearings[-1:] + np.diff(bearings[-2:])))  # two rays in a column
         self._rays = (bearings[:, None] + half[:, None] * (1, -1))[self._seen]  # [columns, 2] rad
         self._away = np.arange(0.2, _TRUSTED, 0.8 * CELL)  # m
@@ -51,6 +53,8 @@ class FloorMap:
 
     def add(self, stamp_ns: int, here: Pose2, chances: np.ndarray) -> None:
         """What a picture from `here` shows: chances [C, bins] of things in the way, see FloorHead."""
+        if not np.isfinite(chances).all():
+            return
         self._start = self._start or here
         here = between(self._start, here)
         self._follow(here)
@@ -80,7 +84,10 @@ class FloorMap:
         some 2 m along the way. All in the odometry's frame."""
         if self._start is None:
             return place
-        start, goal = np.clip(self._cells(to_frame(self._start, np.array([[here.x, here.y], place]))), 1, _SIZE - 2)
+        at, wanted = to_frame(self._start, np.array([[here.x, here.y], place]))
+        away = float(np.linalg.norm(wanted - at))
+        within = at + (wanted - at) * min(1.0, _LONGEST / max(away, CELL))  # of what is far the direction matters
+        start, goal = np.clip(self._cells(np.stack([at, within])), 1, _SIZE - 2)
         spare = round(_SPARE / CELL)
         low = np.maximum(np.minimum(start, goal) - spare, 0)
         high = np.minimum(np.maximum(start, goal) + spare + 1, _SIZE)
@@ -88,10 +95,10 @@ class FloorMap:
         left = _distances(cost, goal - low)
         way = _way(left, start - low)
         saved = left[tuple(way[0])] - left[tuple(way.T)]  # [K] what it costs to get there
-        straight = [k for k in range(len(way) - 1, 0, -_STRIDE) if _along(cost, way[0], way[k]) <= saved[k]]
+        straight = [k for k in range(len(way) - 1, 0, -_STRIDE) if _along(cost, way[0], way[k]) < 1.01 * saved[k]]
         least = int(np.searchsorted(np.linalg.norm(np.diff(way, axis=0), axis=1).cumsum(), self._ahead / CELL)) + 1
         aim = min(max(least, *straight[:1]) if straight else least, len(way) - 1)
-        if (way[aim] == goal - low).all():
+        if (way[aim] == goal - low).all() and away <= _LONGEST:
             return place
         x, y = from_frame(self._start, (way[aim : aim + 1] + low + self._corner + 0.5) * CELL)[0].tolist()
         return x, y

@@ -69,7 +69,7 @@ class LearnedPolicy:
         self._past: deque[_Past] = deque()
         self._last: tuple[np.ndarray, Pose2 | None] | None = None
         self._trail, self._lost = Trail(robot, config.horizon), Lost(robot)
-        self._floor = FloorMap(robot, config.view, config.floor_bins) if config.floor_bins else None
+        self._floor = FloorMap(robot, config, self._see.visible) if config.floor_bins else None
         self._noise = self.model.noise(max(self._samples, 1), torch.Generator().manual_seed(seed)).to(self._device)
         self._ask(goal)
 
@@ -93,11 +93,10 @@ class LearnedPolicy:
         may_stand = arrival >= SURE and not isinstance(goal, Explore)
         unreachable = float(decision.unreachable) > UNREACHABLE
         distance = math.inf if unreachable else float(decision.distance)
-        way = None if may_stand else self._way(observation, goal)
-        if way is not None:
-            readouts = self._decided(memory, self._place_tokens(observation, way))
-        elif not may_stand and self._lost(observation.stamp_ns, observation.odometry, distance):
+        if not may_stand and self._lost(observation.stamp_ns, observation.odometry, distance):
             readouts = self._decided(memory, model.goals.none(1))
+        elif not may_stand and (way := self._way(observation, goal)) is not None:
+            readouts = self._decided(memory, self._place_tokens(observation, way))
         elif place is not None:
             readouts = self._decided(memory, self._place_tokens(observation, place))
         plans, touching = self._plans(readouts, may_stand)
@@ -121,13 +120,14 @@ class LearnedPolicy:
             self._floor.add(observation.stamp_ns, observation.odometry, chances[0].cpu().numpy())
 
     def _way(self, observation: Observation, goal: Goal) -> PointGoal | None:
-        """Where to drive first on the way to a place, as far as the map tells."""
+        """Where to drive first on the way to a place; None where the map knows nothing better than to go there."""
         here = observation.odometry
         if self._floor is None or here is None or not isinstance(goal, (PointGoal, PoseGoal)):
             return None
         if apart(here, Pose2(goal.x, goal.y, 0.0)) < _AT_HAND:
             return None
-        return PointGoal(*self._floor.towards(here, (goal.x, goal.y)))
+        first = self._floor.towards(here, (goal.x, goal.y))
+        return None if first == (goal.x, goal.y) else PointGoal(*first)
 
     def _decided(self, memory: Memory, goal: GoalTokens) -> Readouts:
         return self.model.decide(memory, GoalTokens(goal.tokens[None], goal.seen[None]))

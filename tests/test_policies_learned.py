@@ -14,6 +14,8 @@ import torch
 
 from nav_foundation.model.checkpoint import save_pretrained
 from nav_foundation.model.config import preset
+from nav_foundation.model.floor import floor_columns, floor_edges
+from nav_foundation.model.goals import GoalTokens
 from nav_foundation.model.network import NavigationModel
 from nav_foundation.robot import load_robot
 from nav_foundation.types import (
@@ -159,6 +161,37 @@ def test_a_place_is_told_from_where_the_robot_is(model: NavigationModel) -> None
         policy.reset(ROBOT, goal, 0)
         plans.append(policy.plan(Observation(PICTURES[0], 0, pose), goal).waypoints)
     np.testing.assert_allclose(plans[0], plans[1], atol=1e-5)
+
+
+def test_the_map_leads_to_places_through_doors(model: NavigationModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network is told of a wall ahead with a door to the left, and drives to the door first."""
+    columns = model.heads.floor is not None and floor_columns(model.config.view)
+    chances = torch.full((1, int(columns), model.config.floor_bins), 0.01)
+    wall = int(np.searchsorted(floor_edges(model.config.floor_bins), 1.5))
+    chances[0, 4:, wall] = 0.95  # all but what lies more than 25 degrees to the left
+    monkeypatch.setattr(model, "free_floor", lambda *asked: chances)
+    asked_for = list[tuple[float, float]]()
+    place_of = model.goals.place
+
+    def place(places: torch.Tensor, facing: torch.Tensor) -> GoalTokens:
+        asked_for.append((float(places[0, 0]), float(places[0, 1])))
+        return place_of(places, facing)
+
+    monkeypatch.setattr(model.goals, "place", place)
+    for goal, led in ((PointGoal(4.0, 0.0), True), (PoseGoal(4.0, 0.0, 1.0), True), (PointGoal(0.5, 0.0), False)):
+        policy = LearnedPolicy(model)
+        policy.reset(ROBOT, goal, 0)
+        for k in range(15):
+            asked_for.clear()
+            policy.plan(Observation(PICTURES[k], k * 200_000_000, Pose2(0.0, 0.0, 0.0)), goal)
+        assert asked_for[0] == (goal.x, goal.y)  # how far it is, and whether it has arrived
+        assert (len(asked_for) == 2) == led
+        if led:
+            assert math.atan2(asked_for[1][1], asked_for[1][0]) > 0.3
+    policy.reset(ROBOT, goal, 0)
+    asked_for.clear()
+    policy.plan(Observation(PICTURES[0], 0, Pose2(0.0, 0.0, 0.0)), Explore())
+    assert not asked_for  # only places are led to
 
 
 @pytest.mark.slow

@@ -137,9 +137,13 @@ class EpisodeDataset:
             return self._film_frames(episode, [self._checked_frame(episode, frame) for frame in frames])
         return np.stack([decode(self.image_file(episode, frame)) for frame in frames])
 
+    @property
+    def has_depth(self) -> bool:
+        return DEPTH in self.features
+
     def depth(self, episode: int, frame: int) -> np.ndarray | None:
         """[H, W] float32 metres, where depth was recorded."""
-        if DEPTH not in self.features:
+        if not self.has_depth:
             return None
         file, start = self._file(episode)
         return decode_depth(file.picture(DEPTH, start + self._checked_frame(episode, frame)))

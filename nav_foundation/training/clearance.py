@@ -31,19 +31,22 @@ def random_plans(count: int, horizon: int, robot: RobotSpec, rng: np.random.Gene
 
 def in_the_way(points: np.ndarray, robot: RobotSpec) -> np.ndarray:
     """Those of the points [M, 3], in the frame of the robot that saw them, that it could not drive over or under."""
-    return points[is_in_the_way(points, robot)]
-
-
-def is_in_the_way(points: np.ndarray, robot: RobotSpec) -> np.ndarray:
-    """[M] bool."""
     z = points[:, 2]
-    floor = robot.footprint.step_height + _OVER_FLOOR + _RISE * np.hypot(points[:, 0], points[:, 1])
-    return np.asarray((z > floor) & (z < robot.footprint.height))
+    return points[(z > _above_floor(points, robot)) & (z < robot.footprint.height)]
+
+
+def _above_floor(points: np.ndarray, robot: RobotSpec) -> np.ndarray:
+    """[M] m up to which a point may be floor."""
+    return robot.footprint.step_height + _OVER_FLOOR + _RISE * np.hypot(points[:, 0], points[:, 1])
 
 
 def free_floor(points: np.ndarray, robot: RobotSpec, view: CanonicalView) -> np.ndarray:
     """[C, 2] m from under the camera, in each column of floor: to the first of the points [M, 3], in the frame of the
-    robot that sees them, that is in the way (infinite if none is), and to the farthest (0 if there is none)."""
+    robot that sees them, that is in the way (infinite if none is), and to the farthest (0 if there is none).
+
+    What rises far away is believed to be floor up to half of the robot's height only, or low robots would see no walls.
+    What lies as far below the floor is a drop, which is in the way as well.
+    """
     points = points[np.isfinite(points).all(axis=1)]
     x, y = points[:, 0] - robot.camera.mount_forward, points[:, 1]
     ahead = x > _AT_CAMERA
@@ -51,7 +54,9 @@ def free_floor(points: np.ndarray, robot: RobotSpec, view: CanonicalView) -> np.
     across = view.width / 2 - view.focal * y / np.where(ahead, x, 1.0)  # pixels
     column = np.floor(across * count / view.width).astype(np.int64)
     inside = ahead & (column >= 0) & (column < count)
-    away, blocks = np.hypot(x, y), is_in_the_way(points, robot)
+    away, z = np.hypot(x, y), points[:, 2]
+    rise = np.minimum(_above_floor(points, robot), max(robot.footprint.height / 2, robot.footprint.step_height))
+    blocks = ((z > rise) & (z < robot.footprint.height)) | (z < -rise)
     floor = np.tile(np.array([np.inf, 0.0], np.float32), (count, 1))
     np.minimum.at(floor[:, 0], column[inside & blocks], away[inside & blocks])
     np.maximum.at(floor[:, 1], column[inside], away[inside])

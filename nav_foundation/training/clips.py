@@ -214,7 +214,9 @@ def _floor(
 ) -> np.ndarray:
     """Clip.floor; a stand without depth sees nothing."""
     def cloud(shot: Shot) -> np.ndarray:
-        return np.zeros((0, 3)) if shot.depth is None else shot.sight.cloud(shot.depth)
+        if shot.depth is None or not shot.sight.is_measured(shot.depth):
+            return np.zeros((0, 3))  # a hole would look like free floor
+        return shot.sight.cloud(shot.depth)
 
     return np.stack([free_floor(cloud(shots[picture]), drive.robot, view) for _, picture in stands])
 

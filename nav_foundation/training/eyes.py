@@ -31,7 +31,7 @@ class Eyes(Ours):
         return {name: PARTS[name] for name in ("sight", "depth")}
 
     def maker(self, dataset: EpisodeDataset, episodes: Sequence[int]) -> ClipMaker:
-        if dataset.depth(0, 0) is None:
+        if not dataset.has_depth:
             raise ValueError(f"{dataset.folder} has no depth, which eyes are taught by: collect with --depth, or leave "
                              "out --eyes")
         return ClipMaker(

@@ -26,7 +26,7 @@ class Floor(Ours):
         return {"floor": PARTS["floor"]}
 
     def maker(self, dataset: EpisodeDataset, episodes: Sequence[int]) -> ClipMaker:
-        if dataset.depth(0, 0) is None:
+        if not dataset.has_depth:
             raise ValueError(f"{dataset.folder} has no depth, which shows the free floor: collect with --depth, or "
                              "leave out --floor")
         rules = replace(self.rules, goals=_STANDS + 1, stands=_STANDS, neighbours=0, things=0)

@@ -129,8 +129,9 @@ def depth_part(model: NavigationModel, frames: Frames, depth: Tensor) -> tuple[T
 
 def floor_part(model: NavigationModel, cells: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     """Values and weights [B] of how far the floor is free about the stands, whose pictures have `cells` [B, M, D]."""
-    if model.heads.floor is None:
-        return cells.new_zeros(len(cells)), cells.new_zeros(len(cells))
+    known = (batch.floor[..., 1] > 0).any(dim=1).float()
+    if model.heads.floor is None or not known.any():  # what is not taught is not changed
+        return torch.zeros_like(known), known
     told = model.heads.floor(cells, batch.body, batch.tall)
     edges = torch.as_tensor(floor_edges(told.shape[-1]), dtype=batch.floor.dtype, device=told.device)
-    return floor_loss(told, batch.floor, edges), (batch.floor[..., 1] > 0).any(dim=1).float()
+    return floor_loss(told, batch.floor, edges), known

@@ -36,6 +36,8 @@ class Ours:
     def of(cls, settings: TrainSettings, begin_with: Path | None) -> Ours:
         if begin_with is None:
             config = replace(preset(settings.model), text_tower=settings.text_tower)
+            if not any(EpisodeDataset(folder).has_depth for folder in settings.data):
+                config = replace(config, floor_bins=0)  # nothing shows it how far the floor is free
         else:
             config = config_of(begin_with)
         return cls(config, settings.rules, begin_with, settings.tune)

@@ -47,6 +47,8 @@ class TrainSettings:
                 raise ValueError(f"training {name} is {getattr(self, name)}: give 1 or more")
         if self.tune not in TUNES:
             raise ValueError(f"tune {self.tune!r} is not known: use one of {', '.join(TUNES)}")
+        if self.eyes and self.floor:
+            raise ValueError("training teaches either the eyes or the floor alone: leave out --eyes or --floor")
         if self.hold and self.validation:
             raise ValueError("training either holds drives of its data or is given others for validation: choose one")
         if self.batch % 2:

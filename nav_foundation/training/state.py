@@ -61,8 +61,12 @@ class State:
             kept: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, ValueError) as error:
             raise ValueError(f"training state {path} cannot be read ({error}): begin anew without --resume") from None
-        self.model.load_state_dict(kept["model"])
-        self.average.model.load_state_dict(kept["average"])
+        try:
+            self.model.load_state_dict(kept["model"])
+            self.average.model.load_state_dict(kept["average"])
+        except RuntimeError:
+            raise ValueError(f"training state {path} is of another network, perhaps of an older version: begin anew "
+                             "without --resume, or go on from its checkpoint with --from") from None
         self.average.updates = int(kept["updates"])
         self.optimiser.load_state_dict(kept["optimiser"])
         self.step = int(kept["step"])
