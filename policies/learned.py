@@ -36,13 +36,14 @@ from nav_foundation.types import (
 from policies.agent import SURE
 from policies.choice import TRIED, Trail, by_merit, extent, simple_ways
 from policies.floor_map import FloorMap
-from policies.lost import Lost
+from policies.lost import PATIENCE, Lost
 from policies.policy import Tour
 from policies.sightings import Sightings
 
 SAMPLES = 8  # plans that the flow proposes
 UNREACHABLE = 0.8  # chance from which on a distance is told as infinite
 _BESIDE = 0.35  # m to where what was named is seen: there the robot has arrived; pictures have to tell it themselves
+_LED = 30.0  # s of patience with a map, which needs time to lead round
 _AT_HAND = 0.7  # m to a place from which on the map does not matter
 _IDLE = 0.4  # share of what it could drive that a plan should move at least; to stand counts as 1 m
 _SHOWN = (ImageGoal, ObjectGoal, InstructionGoal)  # kinds of goals that are somewhere in view
@@ -68,13 +69,14 @@ class LearnedPolicy:
         self._body = torch.tensor([body_of(robot)], device=self._device)
         self._past: deque[_Past] = deque()
         self._last: tuple[np.ndarray, Pose2 | None] | None = None
-        self._trail, self._lost = Trail(robot, config.horizon), Lost(robot)
+        self._trail = Trail(robot, config.horizon)
         self._floor = FloorMap(robot, config, self._see.visible) if config.floor_bins else None
         self._noise = self.model.noise(max(self._samples, 1), torch.Generator().manual_seed(seed)).to(self._device)
         self._ask(goal)
 
     def _ask(self, goal: Goal) -> None:
         self._goal, self._fixed, self._sightings = goal, self._fixed_tokens(goal), Sightings()
+        self._lost = Lost(self._robot, PATIENCE if self._floor is None or self._fixed else _LED)
 
     @torch.inference_mode()
     def plan(self, observation: Observation, goal: Goal) -> Plan:

@@ -8,7 +8,7 @@ from nav_foundation.geometry import apart
 from nav_foundation.robot import RobotSpec
 from nav_foundation.types import NANOSECONDS, Pose2
 
-_PATIENCE = 12.0  # s within ...
+PATIENCE = 12.0  # s within ...
 _STUCK, _SHARE = 1.0, 0.2  # ... so many m of where it was, or that share of what it could drive: it gets nowhere
 _AWAY = 2.0  # times that, to explore away from there
 _LONGEST = 20.0  # s to do so
@@ -20,8 +20,9 @@ _GAP = 1.0  # s between frames after which what was before is forgotten
 class Lost:
     """Call it once per frame; it says whether to explore instead of driving to the goal."""
 
-    def __init__(self, robot: RobotSpec) -> None:
-        self._stuck = min(_STUCK, _SHARE * _PATIENCE * robot.cruise_speed)
+    def __init__(self, robot: RobotSpec, patience: float = PATIENCE) -> None:
+        self._patience = patience  # s
+        self._stuck = min(_STUCK, _SHARE * patience * robot.cruise_speed)
         self._places: deque[tuple[int, Pose2]] = deque()
         self._begun: tuple[int, Pose2, float] | None = None  # since when it explores, where, and how far the goal was
         self._last_ns = 0
@@ -43,7 +44,7 @@ class Lost:
                 self._places.clear()
             return self._begun is not None
         self._places.append((stamp_ns, here))
-        while stamp_ns - self._places[0][0] > _PATIENCE * NANOSECONDS:
+        while stamp_ns - self._places[0][0] > self._patience * NANOSECONDS:
             _, there = self._places.popleft()
             if all(apart(place, there) < self._stuck for _, place in self._places):
                 self._begun = (stamp_ns, here, distance)
