@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import cv2
 import numpy as np
 
 from nav_foundation.data.images import encode_depth, encode_jpeg, encode_png
 from nav_foundation.data.schema import EpisodeData, EpisodeInfo, Labels
+from nav_foundation.data.writer import DatasetWriter
 from nav_foundation.robot import load_robot
 
 START_NS = 1_760_000_000_123_456_789
@@ -46,3 +50,12 @@ def told(number: int) -> EpisodeInfo:
         goal={"type": "point-goal", "x": 1.5, "y": float(number)}, driver="expert", action_source="commanded",
         notes={"index": number},
     )
+
+
+def drives_along_a_wall(folder: Path) -> Path:
+    """A dataset of two drives with depth that shows a wall, 2 m away."""
+    with DatasetWriter(folder, 5) as writer:
+        for seed in range(2):
+            data = made_up_drive(seed, 30, size=(96, 128), labels=True)
+            writer.add(told(seed), replace(data, depth=[encode_depth(np.full((96, 128), 2.0, np.float32))] * 30))
+    return folder

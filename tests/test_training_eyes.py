@@ -6,13 +6,11 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from drives_on_disk import made_up_drive, told
+from drives_on_disk import drives_along_a_wall, made_up_drive, told
 from safetensors.torch import load_file
 
-from nav_foundation.data.images import encode_depth
 from nav_foundation.data.writer import DatasetWriter
 from nav_foundation.model.checkpoint import save_pretrained
 from nav_foundation.model.config import preset
@@ -27,13 +25,7 @@ from nav_foundation.training.train import course_of, samples_of, train
 
 @pytest.fixture(scope="module")
 def drives(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two drives along a wall that is 2 m away."""
-    folder = tmp_path_factory.mktemp("data") / "drives"
-    with DatasetWriter(folder, 5) as writer:
-        for seed in range(2):
-            data = made_up_drive(seed, 30, size=(96, 128), labels=True)
-            writer.add(told(seed), replace(data, depth=[encode_depth(np.full((96, 128), 2.0, np.float32))] * 30))
-    return folder
+    return drives_along_a_wall(tmp_path_factory.mktemp("data") / "drives")
 
 
 def settings(drives: Path, **changes: object) -> TrainSettings:

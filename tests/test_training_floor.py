@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from drives_on_disk import made_up_drive, told
+from drives_on_disk import drives_along_a_wall, made_up_drive, told
 from safetensors.torch import load_file
 
 from nav_foundation.camera import camera_rotation, rays
@@ -40,13 +40,7 @@ ROBOT = dataclasses.replace(
 
 @pytest.fixture(scope="module")
 def drives(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two drives along a wall that is 2 m away."""
-    folder = tmp_path_factory.mktemp("data") / "drives"
-    with DatasetWriter(folder, 5) as writer:
-        for seed in range(2):
-            data = made_up_drive(seed, 30, size=(96, 128), labels=True)
-            writer.add(told(seed), replace(data, depth=[encode_depth(np.full((96, 128), 2.0, np.float32))] * 30))
-    return folder
+    return drives_along_a_wall(tmp_path_factory.mktemp("data") / "drives")
 
 
 @pytest.fixture
