@@ -68,10 +68,10 @@ class FloorMap:
         x = self._forward + np.cos(self._rays)[..., None] * self._away
         y = np.sin(self._rays)[..., None] * self._away
         cells = self._cells(from_frame(here, np.column_stack([x.ravel(), y.ravel()])))
-        weight = np.repeat(passed[:, None], 2, axis=1).ravel()
+        weight = np.broadcast_to(passed[:, None], x.shape)
         change, count = np.zeros_like(self._odds), np.zeros_like(self._odds)
-        np.add.at(change, tuple(cells.T), weight * np.repeat(told[:, None], 2, axis=1).ravel())
-        np.add.at(count, tuple(cells.T), weight)
+        np.add.at(change, tuple(cells.T), (weight * told[:, None]).ravel())
+        np.add.at(count, tuple(cells.T), weight.ravel())
         seen = count > 1e-3
         self._odds[seen] += _GAIN * change[seen] / count[seen] * np.minimum(1.0, count[seen])
         column, row = self._cells(np.array([[here.x, here.y]]))[0]
@@ -95,22 +95,19 @@ class FloorMap:
         left = _distances(cost, goal - low)
         way = _way(left, start - low)
         saved = left[tuple(way[0])] - left[tuple(way.T)]  # [K] what it costs to get there
-        straight = [k for k in range(len(way) - 1, 0, -_STRIDE) if _along(cost, way[0], way[k]) < 1.01 * saved[k]]
+        back = range(len(way) - 1, 0, -_STRIDE)
+        straight = next((k for k in back if _along(cost, way[0], way[k]) < 1.01 * saved[k]), 0)
         least = int(np.searchsorted(np.linalg.norm(np.diff(way, axis=0), axis=1).cumsum(), self._ahead / CELL)) + 1
-        aim = min(max(least, *straight[:1]) if straight else least, len(way) - 1)
+        aim = min(max(least, straight), len(way) - 1)
         if (way[aim] == goal - low).all() and away <= _LONGEST:
             return place
         x, y = from_frame(self._start, (way[aim : aim + 1] + low + self._corner + 0.5) * CELL)[0].tolist()
         return x, y
 
-    def chances(self) -> np.ndarray:
-        """[x, y] chances 0..1 that something is there."""
-        return np.asarray(1.0 / (1.0 + np.exp(-self._odds)))
-
     def _costs(self, low: np.ndarray, high: np.ndarray, start: np.ndarray) -> np.ndarray:
         """What a metre costs in the cells from `low` to `high`; the robot can always leave where it is."""
         odds = self._odds[low[0] : high[0], low[1] : high[1]]
-        chance = 1.0 / (1.0 + np.exp(-odds))
+        chance = _chances(odds)
         at_wall = np.clip((_widened(chance, self._radius) - _SURE) / (1 - _SURE), 0, 1)
         near = cv2.GaussianBlur(_widened(chance, self._radius + _KEPT_OFF), (3, 3), 0)
         near_wall = np.clip((near - _SURE) / (1 - _SURE), 0, 1)
@@ -134,6 +131,11 @@ class FloorMap:
         target = [slice(max(0, -m), max(0, _SIZE - max(0, m))) for m in moved]
         self._odds[target[0], target[1]] = old[source[0], source[1]]
         self._corner = self._corner + moved
+
+
+def _chances(odds: np.ndarray) -> np.ndarray:
+    """Of log odds."""
+    return np.asarray(1.0 / (1.0 + np.exp(-odds)))
 
 
 def _widened(chance: np.ndarray, radius: float) -> np.ndarray:

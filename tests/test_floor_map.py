@@ -17,7 +17,7 @@ from nav_foundation.model.config import preset
 from nav_foundation.model.floor import floor_bearings, floor_edges
 from nav_foundation.robot import load_robot
 from nav_foundation.types import NANOSECONDS, Pose2
-from policies.floor_map import CELL, FloorMap, _distances
+from policies.floor_map import CELL, FloorMap, _chances, _distances
 
 CONFIG = preset("nano")
 _TURTLEBOT = load_robot("turtlebot")
@@ -56,7 +56,7 @@ def looked(walls: list[Wall], *views: Pose2) -> FloorMap:
 def at(kept: FloorMap, x: float, y: float) -> float:
     assert kept._start is not None
     column, row = kept._cells(to_frame(kept._start, np.array([[x, y]])))[0]
-    return float(kept.chances()[column, row])
+    return float(_chances(kept._odds[column, row]))
 
 
 AROUND = [Pose2(0.0, 0.0, yaw) for yaw in (0.0, 0.6, -0.6)]

@@ -37,7 +37,7 @@ class FloorHead(nn.Module):
     def __init__(self, config: ModelConfig, body: int) -> None:
         super().__init__()
         self.rows, self.bins = config.view.height // STRIDE, config.floor_bins
-        cells = config.view.height // STRIDE * (config.view.width // STRIDE)
+        cells = self.rows * (config.view.width // STRIDE)
         self.cell = nn.Linear(config.width, _OF_CELL)
         self.place = nn.Parameter(torch.zeros(cells, _OF_CELL))
         self.column = nn.Sequential(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -54,12 +54,22 @@ class Clip:
     time: np.ndarray  # [S, Q + 1] float32 0..1, for the flow; drawn here, so that a batch is a function of its clips
 
 
-class Shot(NamedTuple):
+@dataclass(frozen=True)
+class Shot:
     """A picture and where it was taken, in the frame of the clip's drive."""
 
     here: Pose2
     sight: Sight
     depth: np.ndarray | None  # [H, W] m
+
+    @cached_property
+    def cloud(self) -> np.ndarray:
+        """[M, 3] all that it shows, in the robot's frame; nothing without depth."""
+        return np.zeros((0, 3)) if self.depth is None else self.sight.cloud(self.depth)
+
+    @cached_property
+    def is_measured(self) -> bool:
+        return self.depth is not None and self.sight.is_measured(self.depth)
 
 
 class Views(NamedTuple):
@@ -212,13 +222,10 @@ def _sights(count: int, views: list[Views], pairs: tuple[Pairs, ...]) -> tuple[n
 def _floor(
     drive: Drive, shots: dict[int, Shot], stands: list[tuple[int, int]], view: CanonicalView
 ) -> np.ndarray:
-    """Clip.floor; a stand without depth sees nothing."""
-    def cloud(shot: Shot) -> np.ndarray:
-        if shot.depth is None or not shot.sight.is_measured(shot.depth):
-            return np.zeros((0, 3))  # a hole would look like free floor
-        return shot.sight.cloud(shot.depth)
-
-    return np.stack([free_floor(cloud(shots[picture]), drive.robot, view) for _, picture in stands])
+    """Clip.floor; a stand whose depth has holes sees nothing, or they would look like free floor."""
+    seen = (shots[picture] for _, picture in stands)
+    clouds = (shot.cloud if shot.is_measured else np.zeros((0, 3)) for shot in seen)
+    return np.stack([free_floor(cloud, drive.robot, view) for cloud in clouds])
 
 
 def _named(
@@ -252,7 +259,7 @@ def _tries(
     """
     robot, camera = drive.robot, drive.robot.camera
     count, horizon = pairs[0].waypoints.shape[:2]
-    clouds = {p: in_the_way(shot.sight.cloud(shot.depth), robot) for p, shot in shots.items() if shot.depth is not None}
+    clouds = {p: in_the_way(shot.cloud, robot) for p, shot in shots.items()}
     tried = np.zeros((len(stands), count, horizon, 4), np.float32)
     touched = np.full((len(stands), count), np.nan, np.float32)
     for row, (_, picture) in enumerate(stands):
@@ -261,7 +268,7 @@ def _tries(
         plans[own] = to_metres(pairs[row].waypoints[own], robot.step)
         tried[row] = to_network(plans, robot.step)
         stand = shots[picture]
-        if stand.depth is None or not stand.sight.is_measured(stand.depth):
+        if not stand.is_measured:
             continue
         near = [moved(cloud, shots[p].here, stand.here) for p, cloud in clouds.items()
                 if p == picture or (drive.nobody_near and apart(shots[p].here, stand.here) < NEAR)]

@@ -93,7 +93,7 @@ def floor_loss(logits: Tensor, floor: Tensor, edges: Tensor) -> Tensor:
     stopped = floor[..., 0] < edges[-1]
     free = torch.where(stopped, first, farthest).clamp(0, bins)  # so many bins are
     number = torch.arange(bins, device=logits.device)
-    hit = stopped[..., None] & (number == free.clamp(max=bins - 1)[..., None])
+    hit = stopped[..., None] & (number == free[..., None])
     known = ((number < free[..., None]) | hit) & (floor[..., 1:] > 0)
     off = F.binary_cross_entropy_with_logits(logits, hit.to(logits), reduction="none") * known
     return off.sum(dim=(-2, -1)) / known.any(dim=-1).sum(dim=-1).clamp(min=1)
