@@ -7,6 +7,7 @@ leads round walls, not past chair legs: the network drives, and the map tells it
 from __future__ import annotations
 
 import math
+from collections import deque
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from nav_foundation.model.config import ModelConfig
 from nav_foundation.model.floor import floor_bearings, floor_columns, floor_edges
 from nav_foundation.robot import RobotSpec
 from nav_foundation.types import NANOSECONDS, Pose2
+from policies.lost import Stayed
 
 CELL = 0.1  # m
 _SIZE = 320  # cells, of a map whose middle goes where the robot goes
@@ -24,12 +26,16 @@ _USUAL = 0.12  # chance that something is in a bin, of which nothing is learnt
 _GAIN, _MOST = 0.28, 3.0  # of log odds by one picture, and what they can become
 _FORGOTTEN = 40.0  # s after which 1/e of it counts: odometry drifts, and doors are closed
 _KEPT_OFF = 0.25  # m from what is in the way that is not driven if there is another way
-_AT_WALL, _NEAR_WALL, _UNSEEN = 30.0, 8.0, 0.6  # m that a metre costs besides: through, beside, and where nobody looked
+_AT_WALL, _NEAR_WALL, _UNSEEN = 60.0, 8.0, 0.6  # m that a metre costs besides: through, beside, and where nobody looked
 _SURE = 0.45  # chance that something is there, from which on it costs
 _SPARE = 3.0  # m about the robot and its goal within which ways are looked for
 _AHEAD = 2.0  # m along the way to the place that the network is sent to, or more where it is straight
 _LONGEST = 10.0  # m to a place up to which ways are looked for; farther ones are driven towards
 _STRIDE = 3  # cells of the way between places that are tried
+_REFUSED, _STAYED = 5.0, 0.35  # s within so many m: the network will not go where the map sends it
+_NEXT = 0.5  # m along the way, where it is closed then
+_CLOSED = 60.0  # s; who stood there may have left
+_SQUARE = CELL * (np.indices((4, 4)).reshape(2, 16).T - 1.5)  # [16, 2] m about that place
 
 
 class FloorMap:
@@ -50,6 +56,8 @@ class FloorMap:
         self._start: Pose2 | None = None  # by odometry: the frame of the map, which turns with it
         self._corner = np.full(2, -_SIZE // 2)  # cells
         self._last_ns = 0
+        self._stayed = Stayed(_REFUSED, _STAYED)
+        self._barred: deque[tuple[int, np.ndarray]] = deque()  # when, and [N, 2] m in the frame of the map
 
     def add(self, stamp_ns: int, here: Pose2, chances: np.ndarray) -> None:
         """What a picture from `here` shows: chances [C, bins] of things in the way, see FloorHead."""
@@ -60,6 +68,8 @@ class FloorMap:
         self._follow(here)
         self._odds *= math.exp(-max(0, stamp_ns - self._last_ns) / (_FORGOTTEN * NANOSECONDS)) if self._last_ns else 1.0
         self._last_ns = stamp_ns
+        while self._barred and not 0 <= stamp_ns - self._barred[0][0] < _CLOSED * NANOSECONDS:
+            self._barred.popleft()
         chances = chances[self._seen].astype(np.float64)
         passed = np.cumprod(np.column_stack([np.ones(len(chances)), 1.0 - chances[:, :-1]]), axis=1)[:, self._bin]
         told = np.log((chances + 0.02) / (1.02 - chances)) - math.log(_USUAL / (1.0 - _USUAL))
@@ -79,6 +89,11 @@ class FloorMap:
         np.minimum(underfoot, -0.5, out=underfoot)  # where the robot is nothing else is
         np.clip(self._odds, -_MOST, _MOST, out=self._odds)
 
+    def bar(self, places: np.ndarray) -> None:
+        """Places [N, 2], in the odometry's frame, where the robot cannot go whatever it sees."""
+        if self._start is not None:
+            self._barred.append((self._last_ns, to_frame(self._start, places)))
+
     def towards(self, here: Pose2, place: tuple[float, float]) -> tuple[float, float]:
         """The farthest place on the best way from `here` to another one that a straight line leads to as well; at least
         some 2 m along the way. All in the odometry's frame."""
@@ -94,6 +109,8 @@ class FloorMap:
         cost = self._costs(low, high, start)
         left = _distances(cost, goal - low)
         way = _way(left, start - low)
+        if self._stayed(self._last_ns, here):
+            self._close(at, (way + low + self._corner + 0.5) * CELL)
         saved = left[tuple(way[0])] - left[tuple(way.T)]  # [K] what it costs to get there
         back = range(len(way) - 1, 0, -_STRIDE)
         straight = next((k for k in back if _along(cost, way[0], way[k]) < 1.01 * saved[k]), 0)
@@ -104,10 +121,19 @@ class FloorMap:
         x, y = from_frame(self._start, (way[aim : aim + 1] + low + self._corner + 0.5) * CELL)[0].tolist()
         return x, y
 
+    def _close(self, at: np.ndarray, way: np.ndarray) -> None:
+        """What lies next on a `way` [K, 2] m from `at`, in the map's frame: the network will not go there."""
+        ahead = way[np.linalg.norm(way - at, axis=1) > _NEXT]
+        if len(ahead):
+            self._barred.append((self._last_ns, ahead[:1] + _SQUARE))
+
     def _costs(self, low: np.ndarray, high: np.ndarray, start: np.ndarray) -> np.ndarray:
         """What a metre costs in the cells from `low` to `high`; the robot can always leave where it is."""
         odds = self._odds[low[0] : high[0], low[1] : high[1]]
         chance = _chances(odds)
+        for _, places in self._barred:
+            cells = self._cells(places) - low
+            chance[tuple(cells[((cells >= 0) & (cells < chance.shape)).all(axis=1)].T)] = 1.0
         at_wall = np.clip((_widened(chance, self._radius) - _SURE) / (1 - _SURE), 0, 1)
         near = cv2.GaussianBlur(_widened(chance, self._radius + _KEPT_OFF), (3, 3), 0)
         near_wall = np.clip((near - _SURE) / (1 - _SURE), 0, 1)

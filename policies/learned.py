@@ -34,6 +34,7 @@ from nav_foundation.types import (
     RouteGoal,
 )
 from policies.agent import SURE
+from policies.bumps import Bumps
 from policies.choice import TRIED, Trail, by_merit, extent, simple_ways
 from policies.floor_map import FloorMap
 from policies.lost import PATIENCE, Lost
@@ -69,14 +70,15 @@ class LearnedPolicy:
         self._body = torch.tensor([body_of(robot)], device=self._device)
         self._past: deque[_Past] = deque()
         self._last: tuple[np.ndarray, Pose2 | None] | None = None
-        self._trail = Trail(robot, config.horizon)
+        self._trail, self._bumps = Trail(robot, config.horizon), Bumps(robot)
         self._floor = FloorMap(robot, config, self._see.visible) if config.floor_bins else None
         self._noise = self.model.noise(max(self._samples, 1), torch.Generator().manual_seed(seed)).to(self._device)
         self._ask(goal)
 
     def _ask(self, goal: Goal) -> None:
         self._goal, self._fixed, self._sightings = goal, self._fixed_tokens(goal), Sightings()
-        self._lost = Lost(self._robot, PATIENCE if self._floor is None or self._fixed else _LED)
+        self._led = self._floor is not None and isinstance(goal, (PointGoal, PoseGoal))  # by the map
+        self._lost = Lost(self._robot, _LED if self._led else PATIENCE)
 
     @torch.inference_mode()
     def plan(self, observation: Observation, goal: Goal) -> Plan:
@@ -105,6 +107,7 @@ class LearnedPolicy:
         self._last = plans[0], observation.odometry
         if observation.odometry is not None:
             self._trail.add(plans[0], observation.odometry, observation.stamp_ns)
+            self._feel(observation.stamp_ns, observation.odometry, plans[0])
         return Plan(
             plans[0], 1.0 / robot.frame_rate, observation.stamp_ns, distance, float(decision.distance_std),
             arrival, touching, alternatives=tuple(plans[1:]),
@@ -121,11 +124,17 @@ class LearnedPolicy:
             chances = self.model.free_floor(frames, self._body, self._robot.footprint.height)
             self._floor.add(observation.stamp_ns, observation.odometry, chances[0].cpu().numpy())
 
+    def _feel(self, stamp_ns: int, here: Pose2, plan: np.ndarray) -> None:
+        felt = self._bumps.add(stamp_ns, here, plan)
+        if felt is not None and self._floor is not None:
+            self._floor.bar(felt)
+
     def _way(self, observation: Observation, goal: Goal) -> PointGoal | None:
         """Where to drive first on the way to a place; None where the map knows nothing better than to go there."""
         here = observation.odometry
-        if self._floor is None or here is None or not isinstance(goal, (PointGoal, PoseGoal)):
+        if self._floor is None or here is None or not self._led:
             return None
+        assert isinstance(goal, (PointGoal, PoseGoal))
         if apart(here, Pose2(goal.x, goal.y, 0.0)) < _AT_HAND:
             return None
         first = self._floor.towards(here, (goal.x, goal.y))
@@ -242,10 +251,12 @@ class LearnedPolicy:
         return [plans[k] for k in order[: self._samples]], float(touching[order[0]])
 
     def _touching(self, readouts: Readouts, plans: np.ndarray) -> np.ndarray:
-        """[N] chances that plans [N, H, 3] in metres touch something."""
+        """[N] chances that plans [N, H, 3] in metres touch something; where a map leads, what it ran into is."""
         told = readouts.plan[0].expand(len(plans), -1)
         ways = torch.from_numpy(to_network(plans, self._robot.step)).to(told)
-        return self.model.heads.touching(told, ways).sigmoid().double().cpu().numpy()
+        chances = self.model.heads.touching(told, ways).sigmoid().double().cpu().numpy()
+        here = self._past[-1].odometry
+        return np.maximum(chances, self._bumps.hit(plans, here)) if self._led and here is not None else chances
 
     def _worn(self, plans: np.ndarray) -> np.ndarray:
         here = self._past[-1].odometry

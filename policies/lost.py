@@ -17,20 +17,41 @@ _AT_HAND = 1.0  # m from the goal within which it does not explore
 _GAP = 1.0  # s between frames after which what was before is forgotten
 
 
+class Stayed:
+    """Call it once per frame; it says once that the robot has been within `metres` of a place for `seconds`."""
+
+    def __init__(self, seconds: float, metres: float) -> None:
+        self._seconds, self._metres = seconds, metres
+        self._places: deque[tuple[int, Pose2]] = deque()
+
+    def __call__(self, stamp_ns: int, here: Pose2) -> bool:
+        if self._places and not 0 <= stamp_ns - self._places[-1][0] <= _GAP * NANOSECONDS:
+            self._places.clear()
+        self._places.append((stamp_ns, here))
+        while stamp_ns - self._places[0][0] > self._seconds * NANOSECONDS:
+            _, there = self._places.popleft()
+            if all(apart(place, there) < self._metres for _, place in self._places):
+                self._places.clear()
+                return True
+        return False
+
+    def clear(self) -> None:
+        self._places.clear()
+
+
 class Lost:
     """Call it once per frame; it says whether to explore instead of driving to the goal."""
 
     def __init__(self, robot: RobotSpec, patience: float = PATIENCE) -> None:
-        self._patience = patience  # s
         self._stuck = min(_STUCK, _SHARE * patience * robot.cruise_speed)
-        self._places: deque[tuple[int, Pose2]] = deque()
+        self._stayed = Stayed(patience, self._stuck)
         self._begun: tuple[int, Pose2, float] | None = None  # since when it explores, where, and how far the goal was
         self._last_ns = 0
 
     def __call__(self, stamp_ns: int, here: Pose2 | None, distance: float) -> bool:
         """`here` by odometry; `distance` m to the goal, infinite if it is not known."""
         if not 0 <= stamp_ns - self._last_ns <= _GAP * NANOSECONDS:
-            self._places.clear()
+            self._stayed.clear()
             self._begun = None
         self._last_ns = stamp_ns
         if here is None or distance < _AT_HAND:
@@ -41,12 +62,8 @@ class Lost:
             seconds = (stamp_ns - began) / NANOSECONDS
             if apart(here, there) > _AWAY * self._stuck or seconds > _LONGEST or distance < _NEARER * far:
                 self._begun = None
-                self._places.clear()
+                self._stayed.clear()
             return self._begun is not None
-        self._places.append((stamp_ns, here))
-        while stamp_ns - self._places[0][0] > self._patience * NANOSECONDS:
-            _, there = self._places.popleft()
-            if all(apart(place, there) < self._stuck for _, place in self._places):
-                self._begun = (stamp_ns, here, distance)
-                return True
-        return False
+        if self._stayed(stamp_ns, here):
+            self._begun = (stamp_ns, here, distance)
+        return self._begun is not None

@@ -158,3 +158,32 @@ def test_distances_are_those_of_dijkstra(seed: int) -> None:
                 edges[x * rows + y, i * rows + j] = math.hypot(dx, dy) * 0.5 * (cost[x, y] + cost[i, j])
     wanted = dijkstra(edges.tocsr(), directed=False, indices=goal[0] * rows + goal[1]).reshape(columns, rows)
     np.testing.assert_allclose(_distances(cost, goal), wanted, rtol=1e-3)
+
+
+def test_a_place_that_is_barred_is_closed_for_a_minute() -> None:
+    doors = [(2.0, -5.0, -2.2), (2.0, -1.0, 1.0), (2.0, 2.2, 5.0)]  # one to the left, one to the right
+    kept, here, place = looked(doors, *AROUND), Pose2(0.0, 0.0, 0.0), (4.0, 0.4)
+    assert kept.towards(here, place)[1] > 0.5
+    kept.bar(np.column_stack([np.full(13, 2.0), np.linspace(1.0, 2.2, 13)]))
+    assert kept.towards(here, place)[1] < -0.5
+    for k in range(30, 30 + 5 * 62):
+        kept.add(k * NANOSECONDS // 5, AROUND[k % 3], seen(doors, AROUND[k % 3]))
+    assert kept.towards(here, place)[1] > 0.5
+
+
+def test_where_the_network_will_not_go_another_way_is_tried() -> None:
+    """The floor looks free all about, and the robot stays: it is led round what must be there."""
+    kept, here, place = FloorMap(ROBOT, CONFIG, ALL), Pose2(0.0, 0.0, 0.0), (4.0, 0.0)
+    said = []
+    for k in range(30):
+        kept.add(k * NANOSECONDS // 5, here, seen([], here))
+        said.append(kept.towards(here, place))
+    assert all(way == place for way in said[:25])
+    x, y = said[-1]
+    assert abs(math.atan2(y, x)) > 0.1
+    moving = FloorMap(ROBOT, CONFIG, ALL)
+    for k in range(30):
+        here = Pose2(0.02 * k, 0.0, 0.0)  # slowly, but it goes
+        moving.add(k * NANOSECONDS // 5, here, seen([], here))
+        x, y = moving.towards(here, place)
+        assert abs(y) < 0.1 and x > 2.0

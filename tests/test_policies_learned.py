@@ -81,6 +81,7 @@ def test_what_was_seen_is_driven_to_as_a_place(
     by_itself = drive(LearnedPolicy(model), goal, 2)[-1].waypoints
     monkeypatch.setattr(Sightings, "place", lambda self, stamp_ns: (2.0, 1.0))
     located = drive(LearnedPolicy(model), goal, 2)[-1].waypoints
+    monkeypatch.setattr(LearnedPolicy, "_way", lambda self, observation, goal: None)  # no map leads to what was seen
     as_place = drive(LearnedPolicy(model), PointGoal(2.0, 1.0), 2)[-1].waypoints
     np.testing.assert_allclose(located, as_place, atol=1e-5)
     assert np.abs(located - by_itself).max() > 1e-3
@@ -226,6 +227,19 @@ def test_in_a_corner_it_turns_and_then_tries(model: NavigationModel, monkeypatch
         plan = policy.plan(Observation(PICTURES[k % 40], k * 200_000_000, Pose2(0.0, 0.0, yaw)), Explore())
         moves.append(bool(plan.waypoints[:, :2].any()))
     assert 2 * math.pi / 0.9 * ROBOT.frame_rate - 10 < moves.index(True) < 120  # not before it has looked around
+
+
+def test_what_held_it_is_not_driven_into_again(model: NavigationModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    ahead = torch.zeros(8, 8, 4)
+    ahead[..., 0] = ahead[..., 2] = 1.0  # straight on, at cruise speed
+    ahead[7, :, :2] = torch.tensor([0.0, 1.0])  # but one in eight, to the left
+    monkeypatch.setattr(model, "sample", lambda told, noise: ahead)
+    monkeypatch.setattr(model.heads, "touching", lambda plan, ways: torch.full(ways.shape[:-2], -9.0))
+    policy, goal = LearnedPolicy(model), PointGoal(9.0, 0.0)
+    policy.reset(ROBOT, goal, seed=0)
+    plans = [policy.plan(dataclasses.replace(seen(k), odometry=Pose2(0.0, 0.0, 0.0)), goal) for k in range(1, 8)]
+    assert [bool(plan.waypoints[-1, 0] > 0.5) for plan in plans] == [True] * 5 + [False] * 2
+    assert plans[5].waypoints[-1, 1] > 0.5 and plans[4].collision < 0.1 and plans[5].collision < 0.1
 
 
 def test_a_robot_that_gets_nowhere_explores(model: NavigationModel, monkeypatch: pytest.MonkeyPatch) -> None:
