@@ -8,18 +8,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nav_foundation.geometry import apart, from_frame
+from nav_foundation.geometry import apart, from_frame, wrap_angle
 from nav_foundation.robot import RobotSpec
 from nav_foundation.types import NANOSECONDS, Pose2
 
 _HELD = 0.15  # share of what it wanted to move below which something holds it
 _WANTED = 0.5  # share of the cruise speed from which on it wants to go on
 _AHEAD = math.radians(45)  # off the front from which on it is turning first
-_PUSHED = 0.75  # s that a robot has to be held that stood: it sets off late; one that was moving stands at once
+_TURNING = 0.4  # rad/s from which on it is busy turning
+_STIRRED = 0.02  # rad in a frame: somebody drives it
+_STOPPED = 0.35  # s, of two frames at least, that a robot has to be held that was moving: odometry may come late ...
+_PUSHED = 0.75  # s ... or that stood, which sets off late
 _SPOT = 0.03  # m
 _LOOKAHEAD = 0.8  # s of a plan, in whose direction the robot drives
 _WIDTH = math.radians(30)  # to either side of where it pushed that something is taken to be
 _BEYOND = 0.05  # m from its edge to that
+_NEARER = 0.01  # m by which a plan leads nearer to it
 _KEPT = 60.0  # s; who stood there may have left
 _GAP = 2.5  # frames missing after which nothing can be told
 
@@ -29,31 +33,34 @@ class _Frame(NamedTuple):
     here: Pose2
     speed: float  # m/s that it wants to drive ahead, 0 while it is turning
     bearing: float  # rad where to
-    moves: bool
 
 
 class Bumps:
-    """Tell it of every frame and of the plan that is driven from there; `places` are in the way."""
+    """Tell it of every frame and of the plan that is driven from there; `places` are in the way.
+
+    A robot that has not moved since the last time is not driven (somebody stopped it), and nothing is felt.
+    """
 
     def __init__(self, robot: RobotSpec) -> None:
         self._robot = robot
         self._last: _Frame | None = None
-        self._spot, self._pushed = Pose2(0.0, 0.0, 0.0), 0.0  # where it was held, and for how many s
+        self._spot, self._pushed, self._frames = Pose2(0.0, 0.0, 0.0), 0.0, 0  # where it was held, for how many s
+        self._moves = False  # it moved as it wanted, right before
+        self._is_driven = False
         self._found: deque[tuple[int, np.ndarray]] = deque()
 
     def add(self, stamp_ns: int, here: Pose2, plan: np.ndarray) -> np.ndarray | None:
         """`plan` [H, 3] is driven from `here`, by odometry. Returns places, [3, 2] m, that it ran into just now."""
         while self._found and not 0 <= stamp_ns - self._found[0][0] < _KEPT * NANOSECONDS:
             self._found.popleft()
-        moves, held = self._feel(stamp_ns, here)
-        felt = self._ahead_of(here) if held else None
+        felt = self._ahead_of(here) if self._is_held(stamp_ns, here) else None
         if felt is not None:
             self._found.append((stamp_ns, felt))
         ahead = min(len(plan), max(1, round(_LOOKAHEAD * self._robot.frame_rate)))
         x, y = plan[ahead - 1, :2].tolist()
         bearing = math.atan2(y, x)
         speed = math.hypot(x, y) * self._robot.frame_rate / ahead if abs(bearing) < _AHEAD else 0.0
-        self._last = _Frame(stamp_ns, here, speed, bearing, moves)
+        self._last = _Frame(stamp_ns, here, speed, bearing)
         return felt
 
     @property
@@ -62,29 +69,39 @@ class Bumps:
         return np.concatenate([np.zeros((0, 2)), *(places for _, places in self._found)])
 
     def hit(self, plans: np.ndarray, here: Pose2) -> np.ndarray:
-        """[N] bool: plans [N, H, 3] that lead into one of them."""
+        """[N] bool: plans [N, H, 3] that lead into one of them, or nearer to one that the robot is beside."""
         ways = from_frame(here, plans[..., :2].reshape(-1, 2)).reshape(*plans.shape[:2], 1, 2)
-        near = np.linalg.norm(ways - self.places, axis=-1) < self._robot.footprint.radius
+        now = np.linalg.norm(self.places - (here.x, here.y), axis=-1)
+        near = np.linalg.norm(ways - self.places, axis=-1) < np.minimum(self._robot.footprint.radius, now - _NEARER)
         return np.asarray(near.any(axis=(1, 2)))
 
-    def _feel(self, stamp_ns: int, here: Pose2) -> tuple[bool, bool]:
-        """Whether it moves as it wanted, and whether something holds it."""
+    def _is_held(self, stamp_ns: int, here: Pose2) -> bool:
         last = self._last
         seconds = 0.0 if last is None else (stamp_ns - last.stamp_ns) / NANOSECONDS
         if last is None or not 0 < seconds < _GAP / self._robot.frame_rate:
-            self._pushed = 0.0
-            return False, False
+            self._let_go(here)
+            return False
         wanted, moved = last.speed * seconds, apart(here, last.here)
+        turned = abs(float(wrap_angle(here.yaw - last.here.yaw)))
+        self._is_driven |= turned > _STIRRED
         if apart(here, self._spot) > _SPOT:
-            self._spot, self._pushed = here, 0.0
-        if last.speed < _WANTED * self._robot.cruise_speed:
-            return False, False
-        if moved < _HELD * wanted:
-            self._pushed += _PUSHED if last.moves else seconds
-        held = self._pushed >= _PUSHED
-        if held:
-            self._pushed = 0.0
-        return moved > 0.5 * wanted, held
+            self._is_driven = True
+            self._let_go(here)
+        if last.speed < _WANTED * self._robot.cruise_speed or turned > _TURNING * seconds:
+            return False
+        if moved > 0.5 * wanted:
+            self._moves = True
+        elif moved < _HELD * wanted:
+            self._pushed, self._frames = self._pushed + seconds, self._frames + 1
+        enough = _STOPPED if self._moves else _PUSHED + self._robot.actuation_delay
+        if not self._is_driven or self._frames < 2 or self._pushed < enough:
+            return False
+        self._let_go(here)
+        self._is_driven = False
+        return True
+
+    def _let_go(self, here: Pose2) -> None:
+        self._spot, self._pushed, self._frames, self._moves = here, 0.0, 0, False
 
     def _ahead_of(self, here: Pose2) -> np.ndarray:
         """[3, 2] m, in the odometry's frame, where it pushed."""

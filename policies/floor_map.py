@@ -20,6 +20,7 @@ from nav_foundation.types import NANOSECONDS, Pose2
 from policies.lost import Stayed
 
 CELL = 0.1  # m
+_ROUND = 1e-6  # cells: people ask for places like (2, 1), which lie between four of them
 _SIZE = 320  # cells, of a map whose middle goes where the robot goes
 _TRUSTED = 4.0  # m; what is said about things farther away is not kept
 _USUAL = 0.12  # chance that something is in a bin, of which nothing is learnt
@@ -32,8 +33,9 @@ _SPARE = 3.0  # m about the robot and its goal within which ways are looked for
 _AHEAD = 2.0  # m along the way to the place that the network is sent to, or more where it is straight
 _LONGEST = 10.0  # m to a place up to which ways are looked for; farther ones are driven towards
 _STRIDE = 3  # cells of the way between places that are tried
-_REFUSED, _STAYED = 5.0, 0.35  # s within so many m: the network will not go where the map sends it
-_NEXT = 0.5  # m along the way, where it is closed then
+_REFUSED, _STAYED, _SLOW = 5.0, 0.35, 0.2  # s within so many m, or that share of what it could drive ...
+_TURNED = 0.3  # rad ... turning to and fro: the network will not go where the map sends it
+_NEXT, _FREE = 0.5, 0.3  # m along the way, and from the robot's edge, where it is closed then
 _CLOSED = 60.0  # s; who stood there may have left
 _SQUARE = CELL * (np.indices((4, 4)).reshape(2, 16).T - 1.5)  # [16, 2] m about that place
 
@@ -56,7 +58,8 @@ class FloorMap:
         self._start: Pose2 | None = None  # by odometry: the frame of the map, which turns with it
         self._corner = np.full(2, -_SIZE // 2)  # cells
         self._last_ns = 0
-        self._stayed = Stayed(_REFUSED, _STAYED)
+        self._stayed = Stayed(_REFUSED, min(_STAYED, _SLOW * _REFUSED * robot.cruise_speed), _TURNED)
+        self._place: tuple[float, float] | None = None  # that was asked for
         self._barred: deque[tuple[int, np.ndarray]] = deque()  # when, and [N, 2] m in the frame of the map
 
     def add(self, stamp_ns: int, here: Pose2, chances: np.ndarray) -> None:
@@ -99,6 +102,9 @@ class FloorMap:
         some 2 m along the way. All in the odometry's frame."""
         if self._start is None:
             return place
+        if place != self._place:
+            self._stayed.clear()
+        self._place = place
         at, wanted = to_frame(self._start, np.array([[here.x, here.y], place]))
         away = float(np.linalg.norm(wanted - at))
         within = at + (wanted - at) * min(1.0, _LONGEST / max(away, CELL))  # of what is far the direction matters
@@ -123,7 +129,7 @@ class FloorMap:
 
     def _close(self, at: np.ndarray, way: np.ndarray) -> None:
         """What lies next on a `way` [K, 2] m from `at`, in the map's frame: the network will not go there."""
-        ahead = way[np.linalg.norm(way - at, axis=1) > _NEXT]
+        ahead = way[np.linalg.norm(way - at, axis=1) > max(_NEXT, self._radius + _FREE)]
         if len(ahead):
             self._barred.append((self._last_ns, ahead[:1] + _SQUARE))
 
@@ -132,7 +138,7 @@ class FloorMap:
         odds = self._odds[low[0] : high[0], low[1] : high[1]]
         chance = _chances(odds)
         for _, places in self._barred:
-            cells = self._cells(places) - low
+            cells = np.floor(places / CELL + _ROUND).astype(np.int64) - self._corner - low
             chance[tuple(cells[((cells >= 0) & (cells < chance.shape)).all(axis=1)].T)] = 1.0
         at_wall = np.clip((_widened(chance, self._radius) - _SURE) / (1 - _SURE), 0, 1)
         near = cv2.GaussianBlur(_widened(chance, self._radius + _KEPT_OFF), (3, 3), 0)
@@ -144,7 +150,7 @@ class FloorMap:
 
     def _cells(self, points: np.ndarray) -> np.ndarray:
         """[N, 2] of points in the map's frame, those beyond the map at its border."""
-        return np.clip(np.floor(points / CELL).astype(np.int64) - self._corner, 0, _SIZE - 1)
+        return np.clip(np.floor(points / CELL + _ROUND).astype(np.int64) - self._corner, 0, _SIZE - 1)
 
     def _follow(self, here: Pose2) -> None:
         """Keep the robot in the middle half of the map; what it leaves behind is forgotten."""

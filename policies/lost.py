@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
+import numpy as np
+
 from nav_foundation.geometry import apart
 from nav_foundation.robot import RobotSpec
 from nav_foundation.types import NANOSECONDS, Pose2
@@ -18,10 +20,13 @@ _GAP = 1.0  # s between frames after which what was before is forgotten
 
 
 class Stayed:
-    """Call it once per frame; it says once that the robot has been within `metres` of a place for `seconds`."""
+    """Call it once per frame; it says once that the robot has been within `metres` of a place for `seconds`.
 
-    def __init__(self, seconds: float, metres: float) -> None:
-        self._seconds, self._metres = seconds, metres
+    Where it has not turned by `turned` rad meanwhile, to and fro, it may be that somebody stopped it.
+    """
+
+    def __init__(self, seconds: float, metres: float, turned: float = 0.0) -> None:
+        self._seconds, self._metres, self._turned = seconds, metres, turned
         self._places: deque[tuple[int, Pose2]] = deque()
 
     def __call__(self, stamp_ns: int, here: Pose2) -> bool:
@@ -30,10 +35,15 @@ class Stayed:
         self._places.append((stamp_ns, here))
         while stamp_ns - self._places[0][0] > self._seconds * NANOSECONDS:
             _, there = self._places.popleft()
-            if all(apart(place, there) < self._metres for _, place in self._places):
+            stays = all(apart(place, there) < self._metres for _, place in self._places)
+            if stays and self._has_turned():
                 self._places.clear()
                 return True
         return False
+
+    def _has_turned(self) -> bool:
+        yaws = np.unwrap([place.yaw for _, place in self._places])
+        return float(np.abs(np.diff(yaws)).sum()) >= self._turned
 
     def clear(self) -> None:
         self._places.clear()

@@ -30,7 +30,8 @@ def way(speed: float = 0.4, rate: float = 0.0) -> np.ndarray:
 
 
 def held(bumps: Bumps, plan: np.ndarray, frames: int, here: Pose2 = HERE, since: int = 0) -> Bumps:
-    """That plan is driven, and the robot stays where it is."""
+    """That plan is driven, and the robot stays where it came to."""
+    bumps.add((since - 1) * FRAME, compose(here, Pose2(-0.08, 0.0, 0.0)), plan)
     for k in range(frames):
         bumps.add((since + k) * FRAME, here, plan)
     return bumps
@@ -107,9 +108,45 @@ def test_it_is_forgotten_and_clocks_may_jump() -> None:
 
 @pytest.mark.parametrize("rate", [0.5, 2.0, 15.0, 20.0])
 def test_cameras_may_be_slow_or_fast(rate: float) -> None:
-    robot = dataclasses.replace(ROBOT, frame_rate=rate)
-    bumps, frame = Bumps(robot), round(NANOSECONDS / rate)
+    bumps, frame = Bumps(dataclasses.replace(ROBOT, frame_rate=rate)), round(NANOSECONDS / rate)
     plan = np.column_stack([0.4 / rate * np.arange(1, 9), np.zeros((8, 2))])
-    found = [bumps.add(k * frame, HERE, plan) is not None for k in range(40)]
-    first = found.index(True) / rate
-    assert 0.7 < first <= max(1.0, 1.0 / rate)
+    for k in range(5):
+        bumps.add(k * frame, compose(HERE, Pose2((k - 5) * 0.4 / rate, 0.0, 0.0)), plan)
+    found = [bumps.add((k + 5) * frame, HERE, plan) is not None for k in range(40)]
+    assert found.index(True) == max(2, math.ceil(0.35 * rate))
+
+
+def test_who_is_stopped_by_somebody_feels_nothing() -> None:
+    bumps = Bumps(ROBOT)
+    for k in range(100):  # it never moved
+        bumps.add(k * FRAME, HERE, way())
+    assert not len(bumps.places)
+    assert len(held(bumps, way(), 100, since=101).places) == 3  # a stop on the way is felt, once ...
+    assert not len(held(bumps, way(speed=0.0), 310, since=201).places)  # ... and forgotten
+
+
+@pytest.mark.parametrize("late", [1, 3])
+def test_odometry_may_come_late(late: int) -> None:
+    """Pictures at 10 Hz, odometry at 10 or 3.3 Hz that is now and then told twice."""
+    robot = dataclasses.replace(ROBOT, frame_rate=10.0)
+    bumps, rng = Bumps(robot), np.random.default_rng(0)
+    plan = np.column_stack([0.04 * np.arange(1, 9), np.zeros((8, 2))])
+    for k in range(600):
+        told = max(0, k - int(rng.integers(0, late + 1)))
+        bumps.add(k * NANOSECONDS // 10, Pose2(0.04 * told, 0.0, 0.0), plan)
+        assert not len(bumps.places)
+
+
+def test_a_move_and_then_a_turn_is_no_bump() -> None:
+    bumps, pose = Bumps(ROBOT), HERE
+    for k in range(60):
+        bumps.add(k * FRAME, pose, way())
+        pose = compose(pose, Pose2(0.08, 0.0, 0.0) if k % 3 == 0 else Pose2(0.0, 0.0, math.radians(10)))
+    assert not len(bumps.places)
+
+
+def test_beside_what_it_ran_into_it_may_turn_and_leave() -> None:
+    bumps = held(Bumps(ROBOT), way(), 5)
+    within = compose(HERE, Pose2(0.1, 0.0, 0.0))  # nearer than it was then
+    turn, ahead, back = way(speed=0.0, rate=1.0), way(), way(speed=-0.2)
+    np.testing.assert_array_equal(bumps.hit(np.stack([turn, ahead, back]), within), [False, True, False])
