@@ -350,6 +350,29 @@ def test_a_kill_between_any_two_files_is_mended(
     assert stored.column("index").to_pylist() == list(range(12 * 9))
 
 
+def test_a_longer_drive_than_the_one_that_was_cut_off_leaves_nothing_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was half written lies in a file that the drive which comes instead does not fit into any more."""
+    drives = [made_up_drive(0, 5), made_up_drive(1, 40)]
+    write(tmp_path, drives[:1])
+    with monkeypatch.context() as killed, DatasetWriter(tmp_path, 5, resume=True) as writer:
+        killed.setattr(writer, "_write_row", None)
+        with pytest.raises(TypeError):
+            writer.add(told(1), made_up_drive(2, 6))
+    before = pq.read_table(tmp_path / DATA_PATH.format(chunk_index=0, file_index=0))
+    assert before.column("index").to_pylist() == list(range(5 + 6))
+    monkeypatch.setattr(writer_module, "FILE_BYTES", before.nbytes)
+    with DatasetWriter(tmp_path, 5, resume=True) as writer:
+        writer.add(told(1), drives[1])
+    files = sorted(tmp_path.glob("data/*/*.parquet"))
+    assert len(files) == 2
+    stored = pa.concat_tables(map(pq.read_table, files))
+    assert stored.column("index").to_pylist() == list(range(5 + 40))
+    assert stored.column("episode_index").to_pylist() == [0] * 5 + [1] * 40
+    assert_holds(EpisodeDataset(tmp_path), drives)
+
+
 def test_an_open_dataset_goes_to_other_processes(tmp_path: Path) -> None:
     import pickle
 

@@ -29,9 +29,11 @@ def frame_table(features: Mapping[str, Feature], columns: Mapping[str, Any]) -> 
     return pa.table([_column(columns[field.name], field.type) for field in schema], schema=schema)
 
 
-def write_frames(path: Path, episodes: Sequence[pa.Table]) -> None:
-    """Row groups never cross episodes. Pictures lie in the file as they are, so that a reader can point at them."""
-    schema = episodes[-1].schema  # one just made: in those read again, lists name their elements otherwise
+def write_frames(path: Path, schema: pa.Schema, episodes: Sequence[pa.Table]) -> None:
+    """Row groups never cross episodes. Pictures lie in the file as they are, so that a reader can point at them.
+
+    `schema` is `frame_schema`'s: in tables read again, lists name their elements otherwise.
+    """
     leaves = {leaf: "NONE" if leaf.endswith(".bytes") else "SNAPPY" for leaf in _leaves(schema)}
     plain = [leaf for leaf in leaves if not leaf.endswith(".bytes")]
     with pq.ParquetWriter(

@@ -182,10 +182,13 @@ class DatasetWriter:
         if self._shard and sum(t.nbytes for t in self._shard) + table.nbytes > FILE_BYTES:
             self._shard, self._data_file = [], self._data_file + 1
         episodes = [*self._shard, table]
-        place = chunk_and_file(self._data_file)
-        replace_file(self.folder / DATA_PATH.format(**place), lambda draft: write_frames(draft, episodes))
+        self._write_shard(table.schema, episodes)
         self._shard = episodes
-        return {f"data/{name}": value for name, value in place.items()}
+        return {f"data/{name}": value for name, value in chunk_and_file(self._data_file).items()}
+
+    def _write_shard(self, schema: pa.Schema, episodes: list[pa.Table]) -> None:
+        path = self.folder / DATA_PATH.format(**chunk_and_file(self._data_file))
+        replace_file(path, lambda draft: write_frames(draft, schema, episodes))
 
     def _write_video(self, index: int, data: EpisodeData) -> dict[str, Any]:
         from nav_foundation.data.video import write_video
@@ -251,7 +254,7 @@ class DatasetWriter:
         features = self._info["features"]
         if features and not {FRONT, STAMP} <= set(features):
             raise DataError(f"{self.folder} was not written here and cannot grow: import it into a new dataset")
-        frame_schema(features)  # or they are broken
+        schema = frame_schema(features)  # or they are broken
         if self.episodes == 0:
             (self.folder / NAVIGATION).unlink(missing_ok=True)
             return
@@ -267,9 +270,11 @@ class DatasetWriter:
                 f"{self._info['total_frames']}: one of its files is broken, and it cannot grow"
             )
         self._data_file = last["data/chunk_index"] * FILES_PER_CHUNK + last["data/file_index"]
-        self._load_shard()
+        beyond = self._load_shard()
         self._stats = self._read_statistics()
         self._keep_lines()
+        if beyond:  # the episode that comes now may be longer and go to another file
+            self._write_shard(schema, self._shard)
         self._remove_beyond(DATA_PATH, self._data_file)
         self._remove_beyond(EPISODES_PATH, self._rows_file)
 
@@ -281,7 +286,8 @@ class DatasetWriter:
                 return _number(path), rows
         raise DataError(f"{self.folder}/meta/episodes does not tell of episode {self.episodes - 1}: a file is missing")
 
-    def _load_shard(self) -> None:
+    def _load_shard(self) -> bool:
+        """Take up the complete episodes of the last data file; whether it holds more than these."""
         path = self.folder / DATA_PATH.format(**chunk_and_file(self._data_file))
         table = _table(path)
         numbers = table.column("episode_index").to_numpy()
@@ -290,6 +296,7 @@ class DatasetWriter:
         self._shard = [
             table.slice(start, end - start) for start, end in zip(starts, ends) if numbers[start] < self.episodes
         ]
+        return sum(map(len, self._shard)) < len(table)
 
     def _remove_beyond(self, template: str, last: int) -> None:
         """A file begun for an episode that was never completed would be read by those who read all files."""
