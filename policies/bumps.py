@@ -11,6 +11,7 @@ import numpy as np
 from nav_foundation.geometry import apart, from_frame, wrap_angle
 from nav_foundation.robot import RobotSpec
 from nav_foundation.types import NANOSECONDS, Pose2
+from policies.controller import ControllerSettings
 
 _HELD = 0.15  # share of what it wanted to move below which something holds it
 _WANTED = 0.5  # share of the cruise speed from which on it wants to go on
@@ -20,11 +21,10 @@ _STIRRED = 0.02  # rad in a frame: somebody drives it
 _STOPPED = 0.35  # s, of two frames at least, that a robot has to be held that was moving: odometry may come late ...
 _PUSHED = 0.75  # s ... or that stood, which sets off late
 _SPOT = 0.03  # m
-_LOOKAHEAD = 0.8  # s of a plan, in whose direction the robot drives
 _WIDTH = math.radians(30)  # to either side of where it pushed that something is taken to be
 _BEYOND = 0.05  # m from its edge to that
 _NEARER = 0.01  # m by which a plan leads nearer to it
-_KEPT = 60.0  # s; who stood there may have left
+KEPT = 60.0  # s; who stood there may have left
 _GAP = 2.5  # frames missing after which nothing can be told
 
 
@@ -44,19 +44,20 @@ class Bumps:
     def __init__(self, robot: RobotSpec) -> None:
         self._robot = robot
         self._last: _Frame | None = None
-        self._spot, self._pushed, self._frames = Pose2(0.0, 0.0, 0.0), 0.0, 0  # where it was held, for how many s
+        self._spot = Pose2(0.0, 0.0, 0.0)  # where it is held
+        self._pushed, self._frames = 0.0, 0  # for how many s and frames it pushed there
         self._moves = False  # it moved as it wanted, right before
         self._is_driven = False
         self._found: deque[tuple[int, np.ndarray]] = deque()
 
     def add(self, stamp_ns: int, here: Pose2, plan: np.ndarray) -> np.ndarray | None:
         """`plan` [H, 3] is driven from `here`, by odometry. Returns places, [3, 2] m, that it ran into just now."""
-        while self._found and not 0 <= stamp_ns - self._found[0][0] < _KEPT * NANOSECONDS:
+        while self._found and not 0 <= stamp_ns - self._found[0][0] < KEPT * NANOSECONDS:
             self._found.popleft()
         felt = self._ahead_of(here) if self._is_held(stamp_ns, here) else None
         if felt is not None:
             self._found.append((stamp_ns, felt))
-        ahead = min(len(plan), max(1, round(_LOOKAHEAD * self._robot.frame_rate)))
+        ahead = min(len(plan), max(1, round(ControllerSettings.lookahead * self._robot.frame_rate)))
         x, y = plan[ahead - 1, :2].tolist()
         bearing = math.atan2(y, x)
         speed = math.hypot(x, y) * self._robot.frame_rate / ahead if abs(bearing) < _AHEAD else 0.0
@@ -71,8 +72,9 @@ class Bumps:
     def hit(self, plans: np.ndarray, here: Pose2) -> np.ndarray:
         """[N] bool: plans [N, H, 3] that lead into one of them, or nearer to one that the robot is beside."""
         ways = from_frame(here, plans[..., :2].reshape(-1, 2)).reshape(*plans.shape[:2], 1, 2)
-        now = np.linalg.norm(self.places - (here.x, here.y), axis=-1)
-        near = np.linalg.norm(ways - self.places, axis=-1) < np.minimum(self._robot.footprint.radius, now - _NEARER)
+        places = self.places
+        now = np.linalg.norm(places - (here.x, here.y), axis=-1)
+        near = np.linalg.norm(ways - places, axis=-1) < np.minimum(self._robot.footprint.radius, now - _NEARER)
         return np.asarray(near.any(axis=(1, 2)))
 
     def _is_held(self, stamp_ns: int, here: Pose2) -> bool:

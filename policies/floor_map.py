@@ -17,6 +17,7 @@ from nav_foundation.model.config import ModelConfig
 from nav_foundation.model.floor import floor_bearings, floor_columns, floor_edges
 from nav_foundation.robot import RobotSpec
 from nav_foundation.types import NANOSECONDS, Pose2
+from policies.bumps import KEPT
 from policies.lost import Stayed
 
 CELL = 0.1  # m
@@ -36,7 +37,6 @@ _STRIDE = 3  # cells of the way between places that are tried
 _REFUSED, _STAYED, _SLOW = 5.0, 0.35, 0.2  # s within so many m, or that share of what it could drive ...
 _TURNED = 0.3  # rad ... turning to and fro: the network will not go where the map sends it
 _NEXT, _FREE = 0.5, 0.3  # m along the way, and from the robot's edge, where it is closed then
-_CLOSED = 60.0  # s; who stood there may have left
 _SQUARE = CELL * (np.indices((4, 4)).reshape(2, 16).T - 1.5)  # [16, 2] m about that place
 
 
@@ -71,7 +71,7 @@ class FloorMap:
         self._follow(here)
         self._odds *= math.exp(-max(0, stamp_ns - self._last_ns) / (_FORGOTTEN * NANOSECONDS)) if self._last_ns else 1.0
         self._last_ns = stamp_ns
-        while self._barred and not 0 <= stamp_ns - self._barred[0][0] < _CLOSED * NANOSECONDS:
+        while self._barred and not 0 <= stamp_ns - self._barred[0][0] < KEPT * NANOSECONDS:
             self._barred.popleft()
         chances = chances[self._seen].astype(np.float64)
         passed = np.cumprod(np.column_stack([np.ones(len(chances)), 1.0 - chances[:, :-1]]), axis=1)[:, self._bin]
@@ -138,7 +138,7 @@ class FloorMap:
         odds = self._odds[low[0] : high[0], low[1] : high[1]]
         chance = _chances(odds)
         for _, places in self._barred:
-            cells = np.floor(places / CELL + _ROUND).astype(np.int64) - self._corner - low
+            cells = _cells(places) - self._corner - low
             chance[tuple(cells[((cells >= 0) & (cells < chance.shape)).all(axis=1)].T)] = 1.0
         at_wall = np.clip((_widened(chance, self._radius) - _SURE) / (1 - _SURE), 0, 1)
         near = cv2.GaussianBlur(_widened(chance, self._radius + _KEPT_OFF), (3, 3), 0)
@@ -150,12 +150,11 @@ class FloorMap:
 
     def _cells(self, points: np.ndarray) -> np.ndarray:
         """[N, 2] of points in the map's frame, those beyond the map at its border."""
-        return np.clip(np.floor(points / CELL + _ROUND).astype(np.int64) - self._corner, 0, _SIZE - 1)
+        return np.clip(_cells(points) - self._corner, 0, _SIZE - 1)
 
     def _follow(self, here: Pose2) -> None:
         """Keep the robot in the middle half of the map; what it leaves behind is forgotten."""
-        cell = np.floor(np.array([here.x, here.y]) / CELL).astype(np.int64)
-        moved = cell - self._corner - _SIZE // 2
+        moved = _cells(np.array([here.x, here.y])) - self._corner - _SIZE // 2
         if (np.abs(moved) <= _SIZE // 4).all():
             return
         old, self._odds = self._odds, np.zeros_like(self._odds)
@@ -163,6 +162,11 @@ class FloorMap:
         target = [slice(max(0, -m), max(0, _SIZE - max(0, m))) for m in moved]
         self._odds[target[0], target[1]] = old[source[0], source[1]]
         self._corner = self._corner + moved
+
+
+def _cells(points: np.ndarray) -> np.ndarray:
+    """Of points in m, without end to any side."""
+    return np.floor(points / CELL + _ROUND).astype(np.int64)
 
 
 def _chances(odds: np.ndarray) -> np.ndarray:
