@@ -159,7 +159,8 @@ def _robot(options: argparse.Namespace) -> None:
     check_parameters(robot, sim is not None)
     with tempfile.TemporaryDirectory() as folder:
         commands = [command_of(node, robot, Path(folder)) for node in nodes]
-        sys.exit(_supervise(commands, environment(sim is not None), _PATIENCE_RECORDING if robot.record else _PATIENCE))
+        envs = [environment(sim is not None, node) for node in nodes]
+        sys.exit(_supervise(commands, envs, _PATIENCE_RECORDING if robot.record else _PATIENCE))
 
 
 def check_parameters(robot: RobotOptions, sim: bool) -> None:
@@ -186,18 +187,21 @@ def command_of(process: NodeSpec, robot: RobotOptions, folder: Path) -> list[str
     ]
 
 
-def environment(sim: bool) -> dict[str, str]:
-    """Of the nodes: this process's, with a DDS profile that lets pictures through, if there is no other one."""
+def environment(sim: bool, process: NodeSpec | None = None) -> dict[str, str]:
+    """Of a node: this process's, with the DDS profile that it needs, if there is no other one."""
     told = {**os.environ, SUPERVISOR: str(os.getpid())}
-    return told | dds_environment(told) | (sim_environment(told) if sim else {})
+    return told | dds_environment(told, process) | (sim_environment(told) if sim else {})
 
 
-def _supervise(commands: list[list[str]], env: dict[str, str], patience: float) -> int:
+def _supervise(commands: list[list[str]], envs: list[dict[str, str]], patience: float) -> int:
     """Keep processes running until a signal comes; one that dies is started anew, one that never began ends all."""
     ended = threading.Event()
     for number in ENDING:
         signal.signal(number, lambda *_: ended.set())
-    running = [subprocess.Popen(command, env=env, start_new_session=True) for command in commands]
+    def begin(k: int) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(commands[k], env=envs[k], start_new_session=True)
+
+    running = [begin(k) for k in range(len(commands))]
     begun = [time.monotonic()] * len(running)
     failed = False
     while not (failed or ended.wait(0.2)):
@@ -211,8 +215,7 @@ def _supervise(commands: list[list[str]], env: dict[str, str], patience: float) 
             names = " ".join(commands[k][4 : commands[k].index("--ros-args")])
             print(f"{names} ended ({code}) after {time.monotonic() - begun[k]:.0f} s: starting it anew",
                   file=sys.stderr, flush=True)
-            running[k] = subprocess.Popen(commands[k], env=env, start_new_session=True)
-            begun[k] = time.monotonic()
+            running[k], begun[k] = begin(k), time.monotonic()
     _end(running, patience)
     return REFUSED if failed else 0
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 DDS_PROFILE = Path(__file__).with_name("fastdds.xml")
+DDS_COMMANDS = Path(__file__).with_name("fastdds_commands.xml")
 PARAMETERS = Path(__file__).with_name("params")  # a file for each shipped robot
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, a service manager, a terminal that was closed
 CRASHED, REFUSED = 1, 2  # exit codes of nodes; what refused what it was told would do so again
@@ -196,9 +197,15 @@ def sim_environment(told: Mapping[str, str]) -> dict[str, str]:
     return {} if name in told or "ROS_LOCALHOST_ONLY" in told else {name: "LOCALHOST"}
 
 
-def dds_environment(told: Mapping[str, str]) -> dict[str, str]:
-    """What to add to an environment so that Fast DDS lets pictures of 640x480 through; nothing where it is told."""
+def dds_environment(told: Mapping[str, str], process: NodeSpec | None = None) -> dict[str, str]:
+    """What to add to a process's environment for Fast DDS; nothing where it is told.
+
+    Pictures of 640x480 come through, and no process that is killed holds up what drives the robot. Both at once are not
+    to be had: a controller that takes depth images has the profile of the others.
+    """
     older, newer = "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"  # of Fast DDS 2, and from 3 on
     if older in told or newer in told:
         return {}
-    return {older if told.get("ROS_DISTRO") in ("humble", "jazzy") else newer: str(DDS_PROFILE)}
+    drives = process is not None and process.name == "controller" and process.parameters.get("obstacles") != "depth"
+    profile = DDS_COMMANDS if drives else DDS_PROFILE
+    return {older if told.get("ROS_DISTRO") in ("humble", "jazzy") else newer: str(profile)}

@@ -57,20 +57,21 @@ def _nodes(context: LaunchContext, names: list[str], sim: bool) -> list[Node]:
     robot, simulated = options_of({name: LaunchConfiguration(name).perform(context) for name in names}, sim)
     files = parameter_files(robot)
     check_parameters(robot, simulated is not None)
-    environment = dds_environment(os.environ) | (sim_environment(os.environ) if simulated is not None else {})
+    environment = sim_environment(os.environ) if simulated is not None else {}
     for told in context.launch_configurations:  # `ros2 launch` takes any name, and says nothing
         if told not in names and (near := get_close_matches(told, names, 1, _ALIKE)):
             get_logger("launch").warning(f"{told}:= is not known, and changes nothing: did you mean {near[0]}:=?")
     shown = yes_or_no("rviz", LaunchConfiguration("rviz").perform(context))
-    viewers = [_rviz(robot, simulated is not None, dict(environment))] if shown else []
+    viewers = [_rviz(robot, simulated is not None, environment | dds_environment(os.environ))] if shown else []
     if "launch-prefix" not in context.launch_configurations:  # a debugger would be their parent
-        environment[SUPERVISOR] = str(os.getpid())  # `ros2 launch` leaves them behind when it is killed
+        environment |= {SUPERVISOR: str(os.getpid())}  # `ros2 launch` leaves them behind when it is killed
     return [
         Node(
             package="nav_foundation", executable="nav-foundation", exec_name=process.name.replace(" ", "-"),
             namespace=robot.namespace or None, arguments=["node", *process.name.split(" ")],
             parameters=[*files, _as_they_are(process.parameters)], remappings=list(process.remappings.items()),
-            additional_env=environment, output="screen", respawn=True, respawn_delay=1.0, on_exit=_told_wrong,
+            additional_env=environment | dds_environment(os.environ, process), output="screen",
+            respawn=True, respawn_delay=1.0, on_exit=_told_wrong,
             **({"sigterm_timeout": _TO_WRITE} if "recorder" in process.name else {}),
         )
         for process in processes(graph(robot, simulated), robot.composed)

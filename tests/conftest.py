@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,17 @@ from xdist.scheduler import LoadScopeScheduling
 ALONE = tuple(  # two graphs of nodes would be late
     f"test_ros_{what}.py" for what in ("asking", "controller", "drive", "faults", "goals", "joystick", "recorder")
 )
+
+
+LOOPBACK = {  # on this computer alone, and, as a robot's controller, with no memory that one who is killed could lock
+    "FASTDDS_DEFAULT_PROFILES_FILE": str(Path(__file__).with_name("fastdds_localhost.xml")),
+    "ROS_AUTOMATIC_DISCOVERY_RANGE": "SYSTEM_DEFAULT",  # as the file tells
+}
+
+
+def pytest_configure() -> None:
+    """Fast DDS reads it once in a process; those that we start inherit it."""
+    os.environ.update(LOOPBACK)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,11 +47,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> RobotsTogeth
 
 @pytest.fixture(scope="module")
 def ros() -> Iterator[None]:
-    """A domain of our own, on this computer alone; processes that we start inherit it."""
+    """A domain of our own; processes that we start inherit it."""
     with pytest.MonkeyPatch.context() as patch:
         rclpy = pytest.importorskip("rclpy", reason="ROS 2 for Python is an extra: pip install 'nav-foundation[ros]'")
         patch.setenv("ROS_DOMAIN_ID", str(os.getpid() % 100 + 1))
-        patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
         rclpy.init()
         yield
         rclpy.shutdown()

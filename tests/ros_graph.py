@@ -144,7 +144,7 @@ class Graph:
     def __init__(self, specs: Sequence[NodeSpec], options: RobotOptions, folder: Path, domain: int, wire: bool) -> None:
         self.log = folder / "log.txt"
         self._env = {**environment(sim=True), "ROS_DOMAIN_ID": str(domain), "OMP_NUM_THREADS": "1",
-                     "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "ROS_LOG_DIR": str(folder / "ros")}
+                     "ROS_LOG_DIR": str(folder / "ros")}
         self._commands = {spec.name: command_of(spec, options, folder) for spec in specs}
         if wire:
             self._commands["wire"] = [sys.executable, str(WIRE)]
@@ -162,6 +162,14 @@ class Graph:
         """When it was sent, by the steady clock."""
         self.running[name].send_signal(number)
         return time.monotonic()
+
+    def mend(self) -> None:
+        """All run, whatever a drill that failed has left."""
+        for name, process in self.running.items():
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+            else:
+                self.start(name)
 
     def kill(self, name: str) -> float:
         at = self.signal(name, signal.SIGKILL)

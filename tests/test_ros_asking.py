@@ -26,18 +26,11 @@ from nav_foundation.robot import load_robot
 from nav_foundation.types import Pose2, Velocity
 from ros_nodes import asking
 from ros_nodes.controller import ControllerNode
-from ros_nodes.graph import DDS_PROFILE
 from ros_nodes.messages import image_of, odometry_of, rgb_of
 from ros_nodes.navigator import Navigator
 from ros_nodes.node import GOAL, LATCHED
 
 CAMERA = load_robot("turtlebot").camera
-
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The verb's own changes to it end with the test."""
-    monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", str(DDS_PROFILE))
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from nav_foundation.training.train import train
 from nav_foundation.types import Pose2
 from ros_nodes.graph import RobotOptions, SimOptions
 from ros_nodes.node import GOAL, LATCHED, SENSOR
+from tests.conftest import LOOPBACK
 from tests.ros_graph import Witness, check_limits, running_graph, until
 
 pytestmark = pytest.mark.slow
@@ -131,7 +132,8 @@ def children(process: int) -> dict[int, str]:
 
 def test_the_command_begins_again_what_dies_and_ends_all_at_ctrl_c(tmp_path: Path) -> None:
     domain = 101
-    env = {**os.environ, "ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    as_shipped = {name: value for name, value in os.environ.items() if name not in LOOPBACK}
+    env = {**as_shipped, "ROS_DOMAIN_ID": str(domain)}
     asked = ["robot", "--sim", "--model", "bearing", "--task", "point-goal"]
     witness = Witness(domain)
     with (tmp_path / "log").open("wb") as log:

@@ -41,6 +41,8 @@ def story(drill: Drill) -> Iterator[None]:
     print(witness.navigator, witness.controller, witness.truth, sep="\n")
     print([(round(c.at % 100, 2), round(c.linear, 2), round(c.angular, 2)) for c in witness.commands[heard:][-80:]])
     print(graph.log.read_text(errors="replace")[begun:][-4000:])
+    witness.cause("none")
+    graph.mend()
 
 
 @pytest.fixture(scope="module")

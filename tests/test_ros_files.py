@@ -330,7 +330,6 @@ def test_the_page_s_program_makes_a_picture_a_goal(tmp_path: Path, monkeypatch: 
     (tmp_path / "goal_picture.py").write_text(program)
     (tmp_path / "door.jpg").write_bytes(bytes(range(256)))
     monkeypatch.setenv("ROS_DOMAIN_ID", str(150 + os.getpid() % 50))
-    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     context = Context()
     rclpy.init(context=context)
     node = Node("listener", context=context)

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from ros_nodes.graph import SUPERVISOR, dds_environment
+from ros_nodes.commands import environment
+from ros_nodes.graph import SUPERVISOR, RobotOptions, dds_environment, graph
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -78,11 +79,11 @@ def test_ros2_run_starts_the_installed_program(workspace: Path, sourced: dict[st
 
 
 def test_the_installed_copy_has_what_its_nodes_read(workspace: Path, sourced: dict[str, str]) -> None:
-    listing = "print(graph.DDS_PROFILE, *sorted(graph.PARAMETERS.iterdir()), sep='\\n')"
+    listing = "print(graph.DDS_PROFILE, graph.DDS_COMMANDS, *sorted(graph.PARAMETERS.iterdir()), sep='\\n')"
     found = run(sys.executable, "-c", f"from ros_nodes import graph; {listing}", cwd=workspace, env=sourced).split()
     assert all(path.startswith(str(workspace)) and Path(path).is_file() for path in found)
-    there = [ROOT / "ros_nodes" / "fastdds.xml", *sorted((ROOT / "ros_nodes" / "params").iterdir())]
-    assert [Path(path).name for path in found] == [path.name for path in there]
+    there = ["fastdds.xml", "fastdds_commands.xml", *sorted(p.name for p in (ROOT / "ros_nodes" / "params").iterdir())]
+    assert [Path(path).name for path in found] == there
 
 
 def metadata() -> tuple[dict[str, Any], ElementTree.Element]:
@@ -237,6 +238,25 @@ def test_fast_dds_is_told_its_profile_by_the_name_it_reads(distribution: str | N
     told = {} if distribution is None else {"ROS_DISTRO": distribution}
     assert list(dds_environment(told)) == [name]
     assert dds_environment({**told, name: "mine.xml"}) == {}
+
+
+def test_what_drives_the_robot_shares_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is killed can lock it. Large pictures need it, and one process alone has nobody to wait for."""
+    for name in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ROS_DISTRO", "kilted")
+
+    def profiles(**told: str) -> list[str]:
+        processes = started("robot.launch.py", monkeypatch, **told)
+        return [Path(p.additional_env["FASTDDS_DEFAULT_PROFILES_FILE"]).name for p in processes]
+
+    assert profiles() == profiles(obstacles="scan") == ["fastdds_commands.xml", "fastdds.xml"]
+    assert profiles(obstacles="depth") == ["fastdds.xml", "fastdds.xml"]
+    assert profiles(composed="true") == ["fastdds.xml"]
+    nodes = graph(RobotOptions())
+    assert {n.name: Path(environment(False, n)["FASTDDS_DEFAULT_PROFILES_FILE"]).name for n in nodes} == {
+        "controller": "fastdds_commands.xml", "navigator": "fastdds.xml",
+    }
 
 
 def test_an_argument_that_is_nearly_one_of_ours_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
