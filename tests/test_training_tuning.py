@@ -24,7 +24,7 @@ from nav_foundation.training.finetune import finetune, tune_settings
 from nav_foundation.training.judging import average_precision, judge, rank_correlation
 from nav_foundation.training.ours import Ours
 from nav_foundation.training.samples import Samples, _epoch, loader
-from nav_foundation.training.settings import TUNES
+from nav_foundation.training.settings import TUNES, TrainSettings
 from nav_foundation.training.train import train
 
 
@@ -170,6 +170,8 @@ def test_wrong_wishes_are_told(drives: Path, tmp_path: Path, capsys: pytest.Capt
     assert "adapter:point" in TUNES
     with pytest.raises(ValueError, match="tune 'all of it' is not known: use one of all, heads"):
         tune_settings((str(drives),), "all of it")
+    with pytest.raises(ValueError, match="model 'vnit' is not known: use one of tiny, nano, base, vint, nomad"):
+        TrainSettings((str(drives),), model="vnit")
     with pytest.raises(ValueError, match="needs a network to go on from"):
         train(tune_settings((str(drives),), "heads", workers=0), tmp_path / "out", progress=False)
     one = tmp_path / "one"

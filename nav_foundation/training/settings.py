@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from nav_foundation.model.config import PRESETS
+from nav_foundation.model.published.config import KINDS
 from nav_foundation.training.pairs import ClipRules
 
 TUNES = ("all", "heads", "lora", "adapter:image", "adapter:point", "adapter:words", "adapter:object", "adapter:route",
@@ -45,6 +47,8 @@ class TrainSettings:
         for name in ("steps", "batch", "save_every", "validate_every", "validation_batches"):
             if getattr(self, name) < 1:
                 raise ValueError(f"training {name} is {getattr(self, name)}: give 1 or more")
+        if self.model not in (*PRESETS, *KINDS):
+            raise ValueError(f"model {self.model!r} is not known: use one of {', '.join((*PRESETS, *KINDS))}")
         if self.tune not in TUNES:
             raise ValueError(f"tune {self.tune!r} is not known: use one of {', '.join(TUNES)}")
         if self.eyes and self.floor:
