@@ -27,6 +27,7 @@ _TRUSTED = 4.0  # m; what is said about things farther away is not kept
 _USUAL = 0.12  # chance that something is in a bin, of which nothing is learnt
 _GAIN, _MOST = 0.28, 3.0  # of log odds by one picture, and what they can become
 _FORGOTTEN = 40.0  # s after which 1/e of it counts: odometry drifts, and doors are closed
+_WIDEST = 0.2  # m, the radius of a robot at most: walls are seen too thick, and the doors of wide ones would close
 _KEPT_OFF = 0.25  # m from what is in the way that is not driven if there is another way
 _AT_WALL, _NEAR_WALL, _UNSEEN = 60.0, 8.0, 0.6  # m that a metre costs besides: through, beside, and where nobody looked
 _SURE = 0.45  # chance that something is there, from which on it costs
@@ -140,8 +141,9 @@ class FloorMap:
         for _, places in self._barred:
             cells = _cells(places) - self._corner - low
             chance[tuple(cells[((cells >= 0) & (cells < chance.shape)).all(axis=1)].T)] = 1.0
-        at_wall = np.clip((_widened(chance, self._radius) - _SURE) / (1 - _SURE), 0, 1)
-        near = cv2.GaussianBlur(_widened(chance, self._radius + _KEPT_OFF), (3, 3), 0)
+        radius = min(self._radius, _WIDEST)
+        at_wall = np.clip((_widened(chance, radius) - _SURE) / (1 - _SURE), 0, 1)
+        near = cv2.GaussianBlur(_widened(chance, radius + _KEPT_OFF), (3, 3), 0)
         near_wall = np.clip((near - _SURE) / (1 - _SURE), 0, 1)
         cost = 1 + _NEAR_WALL * near_wall + _AT_WALL * at_wall**2 + _UNSEEN * (np.abs(odds) < 0.15)
         x, y = np.ogrid[low[0] : high[0], low[1] : high[1]]

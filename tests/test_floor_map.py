@@ -44,9 +44,10 @@ def seen(walls: list[Wall], here: Pose2) -> np.ndarray:
     return chances
 
 
-def looked(walls: list[Wall], *views: Pose2) -> FloorMap:
+def looked(walls: list[Wall], *views: Pose2, radius: float = ROBOT.footprint.radius) -> FloorMap:
     """A map after two seconds at each of the views."""
-    kept = FloorMap(ROBOT, CONFIG, ALL)
+    robot = dataclasses.replace(ROBOT, footprint=dataclasses.replace(ROBOT.footprint, radius=radius))
+    kept = FloorMap(robot, CONFIG, ALL)
     for k in range(10 * len(views)):
         here = views[k // 10]
         kept.add(k * NANOSECONDS // 5, here, seen(walls, here))
@@ -84,6 +85,13 @@ def test_the_way_leads_through_the_door() -> None:
     assert math.atan2(1.0, 2.0) < bearing < math.atan2(2.2, 2.0)
     # Beyond the door it leads on to the place, which is in sight.
     assert looked(DOOR, *AROUND).towards(Pose2(2.6, 1.3, -0.5), (4.0, 0.0)) == (4.0, 0.0)
+
+
+def test_a_wide_robot_is_led_through_the_doors_of_homes() -> None:
+    """There are 10 cm to either side of it, which a map of 10 cm cells, seen from afar, does not show."""
+    door = [(2.0, -4.0, 1.2), (2.0, 2.1, 5.0)]
+    x, y = looked(door, *AROUND, radius=0.35).towards(Pose2(0.0, 0.0, 0.0), (4.0, 0.0))
+    assert math.atan2(1.2, 2.0) < math.atan2(y, x) < math.atan2(2.1, 2.0)
 
 
 def test_where_nothing_is_in_the_way_it_leads_straight_on() -> None:
