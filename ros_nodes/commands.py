@@ -31,6 +31,7 @@ from ros_nodes.graph import (
     parameter_files,
     processes,
     sim_environment,
+    takes_pictures,
 )
 
 _AGAIN_AFTER = 1.0  # s until a process that died is started anew
@@ -159,7 +160,7 @@ def _robot(options: argparse.Namespace) -> None:
     check_parameters(robot, sim is not None)
     with tempfile.TemporaryDirectory() as folder:
         commands = [command_of(node, robot, Path(folder)) for node in nodes]
-        envs = [environment(sim is not None, node) for node in nodes]
+        envs = [environment(sim is not None, takes_pictures(node, robot)) for node in nodes]
         sys.exit(_supervise(commands, envs, _PATIENCE_RECORDING if robot.record else _PATIENCE))
 
 
@@ -187,10 +188,10 @@ def command_of(process: NodeSpec, robot: RobotOptions, folder: Path) -> list[str
     ]
 
 
-def environment(sim: bool, process: NodeSpec | None = None) -> dict[str, str]:
+def environment(sim: bool, pictures: bool = True) -> dict[str, str]:
     """Of a node: this process's, with the DDS profile that it needs, if there is no other one."""
     told = {**os.environ, SUPERVISOR: str(os.getpid())}
-    return told | dds_environment(told, process) | (sim_environment(told) if sim else {})
+    return told | dds_environment(told, pictures) | (sim_environment(told) if sim else {})
 
 
 def _supervise(commands: list[list[str]], envs: list[dict[str, str]], patience: float) -> int:

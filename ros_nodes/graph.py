@@ -6,6 +6,7 @@ No ROS is needed to read it.
 from __future__ import annotations
 
 import dataclasses
+import re
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -197,15 +198,21 @@ def sim_environment(told: Mapping[str, str]) -> dict[str, str]:
     return {} if name in told or "ROS_LOCALHOST_ONLY" in told else {name: "LOCALHOST"}
 
 
-def dds_environment(told: Mapping[str, str], process: NodeSpec | None = None) -> dict[str, str]:
-    """What to add to a process's environment for Fast DDS; nothing where it is told.
+def takes_pictures(process: NodeSpec, robot: RobotOptions) -> bool:
+    """Whether it needs the memory that processes share, which one that is killed can lock for all others."""
+    if process.name == "joystick":
+        return False
+    if process.name != "controller" or robot.obstacles == "depth":
+        return True
+    files = [Path(name).read_text(encoding="utf-8") for name in parameter_files(robot)]
+    return any(re.search(r"obstacles:\s*['\"]?depth", text) for text in files)
 
-    Pictures of 640x480 come through, and no process that is killed holds up what drives the robot. Both at once are not
-    to be had: a controller that takes depth images has the profile of the others.
-    """
+
+def dds_environment(told: Mapping[str, str], pictures: bool = True) -> dict[str, str]:
+    """What to add to an environment so that Fast DDS lets `pictures` of 640x480 through, or else waits for no other
+    process; nothing where it is told."""
     older, newer = "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"  # of Fast DDS 2, and from 3 on
     if older in told or newer in told:
         return {}
-    drives = process is not None and process.name == "controller" and process.parameters.get("obstacles") != "depth"
-    profile = DDS_COMMANDS if drives else DDS_PROFILE
+    profile = DDS_PROFILE if pictures else DDS_COMMANDS
     return {older if told.get("ROS_DISTRO") in ("humble", "jazzy") else newer: str(profile)}

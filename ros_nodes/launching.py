@@ -29,6 +29,7 @@ from ros_nodes.graph import (
     parameter_files,
     processes,
     sim_environment,
+    takes_pictures,
     yes_or_no,
 )
 
@@ -70,7 +71,7 @@ def _nodes(context: LaunchContext, names: list[str], sim: bool) -> list[Node]:
             package="nav_foundation", executable="nav-foundation", exec_name=process.name.replace(" ", "-"),
             namespace=robot.namespace or None, arguments=["node", *process.name.split(" ")],
             parameters=[*files, _as_they_are(process.parameters)], remappings=list(process.remappings.items()),
-            additional_env=environment | dds_environment(os.environ, process), output="screen",
+            additional_env=environment | dds_environment(os.environ, takes_pictures(process, robot)), output="screen",
             respawn=True, respawn_delay=1.0, on_exit=_told_wrong,
             **({"sigterm_timeout": _TO_WRITE} if "recorder" in process.name else {}),
         )

@@ -16,14 +16,16 @@ ALONE = tuple(  # two graphs of nodes would be late
 
 
 LOOPBACK = {  # on this computer alone, and, as a robot's controller, with no memory that one who is killed could lock
-    "FASTDDS_DEFAULT_PROFILES_FILE": str(Path(__file__).with_name("fastdds_localhost.xml")),
+    **{name: str(Path(__file__).with_name("fastdds_localhost.xml"))
+       for name in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")},
     "ROS_AUTOMATIC_DISCOVERY_RANGE": "SYSTEM_DEFAULT",  # as the file tells
 }
 
 
 def pytest_configure() -> None:
     """Fast DDS reads it once in a process; those that we start inherit it."""
-    os.environ.update(LOOPBACK)
+    os.environ.update(LOOPBACK, RMW_IMPLEMENTATION="rmw_fastrtps_cpp")
+    os.environ.pop("ROS_LOCALHOST_ONLY", None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

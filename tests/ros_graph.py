@@ -163,8 +163,8 @@ class Graph:
         self.running[name].send_signal(number)
         return time.monotonic()
 
-    def mend(self) -> None:
-        """All run, whatever a drill that failed has left."""
+    def start_again(self) -> None:
+        """Those that ended, and those that were stopped."""
         for name, process in self.running.items():
             if process.poll() is None:
                 process.send_signal(signal.SIGCONT)

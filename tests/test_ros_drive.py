@@ -27,7 +27,7 @@ from nav_foundation.model.folder import named
 from nav_foundation.training.finetune import tune_settings
 from nav_foundation.training.train import train
 from nav_foundation.types import Pose2
-from ros_nodes.graph import RobotOptions, SimOptions
+from ros_nodes.graph import RobotOptions, SimOptions, dds_environment
 from ros_nodes.node import GOAL, LATCHED, SENSOR
 from tests.conftest import LOOPBACK
 from tests.ros_graph import Witness, check_limits, running_graph, until
@@ -133,7 +133,7 @@ def children(process: int) -> dict[int, str]:
 def test_the_command_begins_again_what_dies_and_ends_all_at_ctrl_c(tmp_path: Path) -> None:
     domain = 101
     as_shipped = {name: value for name, value in os.environ.items() if name not in LOOPBACK}
-    env = {**as_shipped, "ROS_DOMAIN_ID": str(domain)}
+    env = {**as_shipped, "ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
     asked = ["robot", "--sim", "--model", "bearing", "--task", "point-goal"]
     witness = Witness(domain)
     with (tmp_path / "log").open("wb") as log:
@@ -151,6 +151,27 @@ def test_the_command_begins_again_what_dies_and_ends_all_at_ctrl_c(tmp_path: Pat
     finally:
         witness.close()
         command.kill()
+
+
+def test_a_controller_has_no_memory_that_another_process_could_lock(tmp_path: Path) -> None:
+    """As those have that take pictures. Nobody else is to be found meanwhile."""
+    as_shipped = {name: value for name, value in os.environ.items() if name not in LOOPBACK}
+    alone = {**as_shipped, "ROS_AUTOMATIC_DISCOVERY_RANGE": "OFF", "ROS_LOG_DIR": str(tmp_path / "ros")}
+    shares: dict[bool, bool] = {}
+    for pictures in (True, False):
+        log = tmp_path / f"{pictures}.txt"
+        with log.open("wb") as out:
+            node = subprocess.Popen(
+                [sys.executable, "-m", "nav_foundation.cli", "node", "controller"], stderr=out, stdout=out,
+                env={**alone, **dds_environment(alone, pictures)},
+            )
+        try:
+            until(lambda log=log: "[controller]" in log.read_text(), 60.0, "the controller says something")
+            shares[pictures] = "/dev/shm/fastdds" in Path(f"/proc/{node.pid}/maps").read_text()
+        finally:
+            node.kill()
+            node.wait()
+    assert shares == {True: True, False: False}
 
 
 def cmdline(process: int) -> str:

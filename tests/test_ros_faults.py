@@ -33,16 +33,20 @@ Drill = tuple[Graph, Witness]
 
 
 @pytest.fixture(autouse=True)
-def story(drill: Drill) -> Iterator[None]:
-    """Shown where a drill fails: what was going on."""
+def story(drill: Drill, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Shown where a drill fails: what was going on. The next one finds all as it should be."""
+    failed = request.session.testsfailed
     graph, witness = drill
     begun, heard = graph.log.stat().st_size, len(witness.commands)
     yield
     print(witness.navigator, witness.controller, witness.truth, sep="\n")
     print([(round(c.at % 100, 2), round(c.linear, 2), round(c.angular, 2)) for c in witness.commands[heard:][-80:]])
     print(graph.log.read_text(errors="replace")[begun:][-4000:])
-    witness.cause("none")
-    graph.mend()
+    if request.session.testsfailed > failed:
+        witness.cause("none")
+        graph.start_again()
+        witness.call(Trigger, "controller/release")
+        witness.call(SetBool, "controller/enable", SetBool.Request(data=True))
 
 
 @pytest.fixture(scope="module")

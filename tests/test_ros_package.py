@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from ros_nodes.commands import environment
-from ros_nodes.graph import SUPERVISOR, RobotOptions, dds_environment, graph
+from ros_nodes.graph import SUPERVISOR, dds_environment
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -240,7 +239,7 @@ def test_fast_dds_is_told_its_profile_by_the_name_it_reads(distribution: str | N
     assert dds_environment({**told, name: "mine.xml"}) == {}
 
 
-def test_what_drives_the_robot_shares_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_drives_the_robot_shares_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that is killed can lock it. Large pictures need it, and one process alone has nobody to wait for."""
     for name in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"):
         monkeypatch.delenv(name, raising=False)
@@ -251,12 +250,12 @@ def test_what_drives_the_robot_shares_no_memory(monkeypatch: pytest.MonkeyPatch)
         return [Path(p.additional_env["FASTDDS_DEFAULT_PROFILES_FILE"]).name for p in processes]
 
     assert profiles() == profiles(obstacles="scan") == ["fastdds_commands.xml", "fastdds.xml"]
+    assert profiles(joystick="true") == ["fastdds_commands.xml", "fastdds.xml", "fastdds_commands.xml"]
     assert profiles(obstacles="depth") == ["fastdds.xml", "fastdds.xml"]
+    told = tmp_path / "told.yaml"
+    told.write_text("controller: {ros__parameters: {obstacles: 'depth'}}")
+    assert profiles(params=str(told)) == ["fastdds.xml", "fastdds.xml"]
     assert profiles(composed="true") == ["fastdds.xml"]
-    nodes = graph(RobotOptions())
-    assert {n.name: Path(environment(False, n)["FASTDDS_DEFAULT_PROFILES_FILE"]).name for n in nodes} == {
-        "controller": "fastdds_commands.xml", "navigator": "fastdds.xml",
-    }
 
 
 def test_an_argument_that_is_nearly_one_of_ours_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

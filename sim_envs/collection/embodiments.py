@@ -15,7 +15,7 @@ HELD_OUT = ("go2", "rover-fisheye")
 
 
 def random_robot(rng: np.random.Generator, frame_rate: float = 5.0) -> RobotSpec:
-    """A wheeled robot with another camera, size and temper each time; but for the width of three, the shipped ones lie within."""
+    """A wheeled robot with another camera, size and temper each time; three of the shipped ones are wider than any."""
     cruise = rng.uniform(0.2, 1.2)  # m/s
     height = math.exp(rng.uniform(math.log(0.15), math.log(1.3)))  # m of the camera; low robots are the common ones
     radius = rng.uniform(0.12, 0.30)  # m; with more, doors of homes become a lottery
