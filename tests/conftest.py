@@ -16,7 +16,7 @@ ALONE = tuple(  # two graphs of nodes would be late
 
 
 LOOPBACK = {  # on this computer alone, and, as a robot's controller, with no memory that one who is killed could lock
-    **{name: str(Path(__file__).with_name("fastdds_localhost.xml"))
+    **{name: str(Path(__file__).with_name("fastdds_loopback.xml"))
        for name in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")},
     "ROS_AUTOMATIC_DISCOVERY_RANGE": "SYSTEM_DEFAULT",  # as the file tells
 }
