@@ -72,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", nargs="+", required=True, help="datasets")
     parser.add_argument("--minutes", type=float, default=60.0, help="of each training (default 60)")
     parser.add_argument("--episodes", type=int, default=200, help="to drive with each; 0 = speed alone (default 200)")
+    parser.add_argument("--only", choices=("route", "covisible"), help="drive to these alone (default both)")
     parser.add_argument("--processes", type=int, default=2, help="on a CPU, one for each core (default 2)")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "side-by-side")
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results.md", help="where to append")
@@ -83,7 +84,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows.append(Row(f"{model}, training", rates[model], "pairs/s", "", f"{options.minutes:g} min"))
         print(rows[-1], flush=True)
     rows.append(Row("nano / vint", rates["nano"] / rates["vint"], "x", ">= 50", "pairs per second"))
-    for trial in TRIALS if options.episodes else ():
+    for trial, (variant, _) in TRIALS.items():
+        if not options.episodes or options.only not in (None, variant):
+            continue
         driven = {model: drive(options.out / model, trial, options.episodes, options.processes) for model in MODELS}
         for model, evaluation in driven.items():
             reached = success_interval([record["success"] for record in evaluation.records])

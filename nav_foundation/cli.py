@@ -215,11 +215,13 @@ def _eval(options: argparse.Namespace) -> None:
         if results.suffix == ".jsonl":
             raise ValueError(f"--json {results}: end the name in .json, its episodes are kept in a .jsonl beside it")
         make_folder(results.parent)
+    unreported = False
     if options.report is not None:
         make_folder(options.report)
+        unreported = not (options.report / "report.html").exists()  # it was stopped, be it after the last episode
     evaluation = evaluate(
         settings, workers, results and results.with_suffix(".jsonl"),
-        "replace" if options.overwrite else "keep" if options.resume else "continue",
+        "replace" if options.overwrite else "keep" if options.resume or unreported else "continue",
     )
     print(f"{evaluation.title}\n\n{metrics_table(evaluation.summary)}\n\n{evaluation.notes}")
     if results is not None:
@@ -228,6 +230,7 @@ def _eval(options: argparse.Namespace) -> None:
     if options.report is not None:
         from sim_envs.evaluation.report import report_evaluation
 
+        print("writing the report: maps, pictures and a video", file=sys.stderr, flush=True)
         print(f"report: {report_evaluation(evaluation, options.report, workers)}")
 
 

@@ -88,6 +88,30 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert list(tmp_path.iterdir()) == []  # nothing half-made is left
 
 
+def test_a_report_that_was_stopped_is_made_of_the_drives_that_are_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sim_envs.evaluation.report.report_evaluation", stopped)
+    write_walled_room(tmp_path / "room.obj")
+    command = ["eval", "--policy", "straight", "--scenes", str(tmp_path / "room.obj"), "--distance", "1-3"]
+    command += ["--episodes", "2", "--workers", "1", "--report", str(tmp_path / "report")]
+    assert run(capsys, *command)[0] != 0
+    journal = tmp_path / "report" / "results.jsonl"
+    header, *records = map(json.loads, journal.read_text().splitlines())
+    told = [{**record, "spl": 0.125} for record in records]  # no drive would give this
+    journal.write_text("".join(json.dumps(line) + "\n" for line in (header, *told)))
+
+    monkeypatch.setattr("sim_envs.evaluation.report.report_evaluation", lambda evaluation, folder, workers: folder)
+    assert run(capsys, *command)[0] == 0
+    assert [json.loads(line)["spl"] for line in journal.read_text().splitlines()[1:]] == [0.125, 0.125]
+    (tmp_path / "report" / "report.html").touch()  # finished: the same command drives anew
+    assert run(capsys, *command)[0] == 0
+    assert 0.125 not in [json.loads(line)["spl"] for line in journal.read_text().splitlines()[1:]]
+
+
 CONFIGS = [
     ("polcy: oracle", "unknown key 'polcy' (did you mean 'policy'?)"),
     ("episodes: many", "episodes is 'many'"),

@@ -329,8 +329,8 @@ def test_published_models_predict(here: Path, capsys: pytest.CaptureFixture[str]
 
 
 MISTAKES = [
-    ("--model nowhere", "model nowhere does not exist: give the folder"),
-    ("--model photos", "model photos holds no model: give the folder"),
+    ("--model nowhere", "model nowhere does not exist: give nano, the folder"),
+    ("--model photos", "model photos holds no model: give nano, the folder"),
     ("--robot turtelbot", "did you mean 'turtlebot'?"),
     ("--goal nowhere.jpg", "is no file and none of the other kinds: give a picture file, x,y"),
     ("--goal chair", "object: ..."),

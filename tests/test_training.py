@@ -95,6 +95,28 @@ def test_two_steps_and_two_more_are_four(drives: Path, tmp_path: Path, monkeypat
     assert_same(load_file(tmp_path / "whole" / name), load_file(tmp_path / "parts" / name))
 
 
+def test_a_finished_training_says_what_it_came_to(drives: Path, tmp_path: Path) -> None:
+    done = train(settings(drives), tmp_path / "run", progress=False)
+    again = train(settings(drives), tmp_path / "run", resume=True, progress=False)
+    assert (again.steps, again.losses, again.pairs_per_second) == (4, done.losses, 0.0)
+    with pytest.raises(ValueError, match="has made 4 steps already: give --steps 4 or more"):
+        train(settings(drives, steps=3), tmp_path / "run", resume=True, progress=False)
+
+
+def test_slow_steps_are_saved_by_the_clock(drives: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved, real = list[int](), training._Run._save
+
+    def save(run: training._Run, parts: dict[str, float]) -> None:
+        saved.append(run._state.step)
+        real(run, parts)
+
+    monkeypatch.setattr(training._Run, "_save", save)
+    train(settings(drives, save_every=100), tmp_path / "fast", progress=False)
+    monkeypatch.setattr(training, "_SAVED_EVERY", 0.0)
+    train(settings(drives, save_every=100), tmp_path / "slow", progress=False)
+    assert saved == [4, 1, 2, 3, 4]
+
+
 TRAIN = """
 import sys
 from pathlib import Path
@@ -176,7 +198,7 @@ def test_checkpoints_come_back_and_name_what_does_not_fit(tmp_path: Path) -> Non
     (tmp_path / "model.safetensors").write_bytes(b"rubbish")
     with pytest.raises(ValueError, match="cannot be read"):
         from_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="no checkpoint"):
+    with pytest.raises(ValueError, match="does not exist"):
         from_pretrained(tmp_path / "nothing")
 
 

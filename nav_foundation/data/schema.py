@@ -23,6 +23,9 @@ Driver = Literal["expert", "policy", "human", "unknown"]
 ActionSource = Literal["commanded", "measured"]
 
 
+OVERHEAD = 1.6  # m over the floor; what hangs higher is no place to drive to
+
+
 class DataError(ValueError):
     """Data is missing, broken or not what it says; the message says what, where and how to mend it."""
 

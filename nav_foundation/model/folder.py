@@ -9,6 +9,7 @@ from typing import Any
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 BUNDLED = Path(__file__).parent / "bundled"
 ROBOT_HOURS = "robot_hours"  # of its provenance: how long it has seen real robots drive
+CHOICE = "give nano, the folder `model` of a training, or one that `nav-foundation import-checkpoint` made"
 OURS = "nav_foundation"  # kind in config.json; imported networks have others
 
 
@@ -26,7 +27,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         data = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ValueError(f"{folder} is no checkpoint: it has no {CONFIG}") from None
+        why = f"holds no model: it has no {CONFIG}" if folder.exists() else "does not exist"
+        raise ValueError(f"model {folder} {why}; {CHOICE}") from None
     except (OSError, ValueError) as error:
         raise ValueError(f"{folder / CONFIG} cannot be read: {error}") from None
     if not isinstance(data, dict):

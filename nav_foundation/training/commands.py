@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nav_foundation.model.folder import named
+from nav_foundation.model.folder import named, read_config
 
 if TYPE_CHECKING:
     from nav_foundation.training.judging import Scores
@@ -29,7 +29,8 @@ def add_train(verbs: Any, verb: Verb) -> None:
 (accelerate for GPUs and machines; torchrun, on a CPU with ACCELERATE_USE_CPU=true and OMP_NUM_THREADS=1, for cores.)
 
 It stops after --steps or --minutes, or when it is killed; the same command with --resume goes on to the same bits.
---out gets model/ (weights and config.json), state.pt (for --resume) and logs/ (tensorboard --logdir).""")
+--out gets model/ (weights and config.json), state.pt (for --resume; all 500 steps or five minutes) and logs/
+(tensorboard --logdir).""")
     add = parser.add_argument
     add("--data", nargs="+", required=True, metavar="DIR", help="datasets; their drives must tell their robots")
     add("--weights", nargs="+", type=float, default=[], metavar="SHARE", help="of the samples, one per dataset")
@@ -42,7 +43,8 @@ It stops after --steps or --minutes, or when it is killed; the same command with
         "with --from")
     add("--floor", action="store_true", help="teach only how far the floor is free, which maps are made of, and leave "
         "all else of --from as it is")
-    add("--from", dest="begin_with", type=named, metavar="DIR", help="begin with the weights of this checkpoint")
+    add("--from", dest="begin_with", type=named, metavar="DIR", help="begin with these "
+        "weights: nano, or a folder")
     add("--out", type=Path, required=True, metavar="DIR", help="where all of it goes")
     add("--resume", action="store_true", help="go on with what --out holds")
     add("--steps", type=int, default=20_000, metavar="N", help="in all (default 20000)")
@@ -66,7 +68,10 @@ def _train(options: argparse.Namespace) -> None:
     )
     done = train(settings, options.out, resume=options.resume, begin_with=options.begin_with, minutes=options.minutes)
     parts = ", ".join(f"{name} {value:.3f}" for name, value in done.losses.items())
-    print(f"{done.folder}: {done.steps} of {settings.steps} steps, {done.pairs_per_second:.0f} pairs/s; {parts}")
+    how = f"{done.pairs_per_second:.0f} pairs/s" if done.pairs_per_second else "finished before"
+    print(f"{done.folder}: {done.steps} of {settings.steps} steps, {how}")
+    if parts:
+        print(f"{'validation' if options.validation else 'training'} losses: {parts}")
 
 
 def add_finetune(verbs: Any, verb: Verb, drive: Callable[..., Any]) -> None:
@@ -84,7 +89,8 @@ The last eighth of the drives is not learnt from: a table says what the network 
 With --robot both drive in simulation as well.
 What --tune leaves out stays as it is, to the bit.""")
     add = parser.add_argument
-    add("--from", dest="begin_with", type=named, required=True, metavar="DIR", help="the network to begin with")
+    add("--from", dest="begin_with", type=named, required=True, metavar="DIR", help="the network to begin with: nano, "
+        "or a folder")
     add("--data", nargs="+", required=True, metavar="DIR", help="datasets; their drives must tell their robots")
     add("--validation", nargs="+", default=[], metavar="DIR", help="judge by these instead of holding drives back")
     add("--tune", default="all", metavar="WHAT", help="all (default), heads, lora, or adapter:KIND with KIND image, "
@@ -127,7 +133,7 @@ def _finetune(options: argparse.Namespace, drive: Callable[..., Any]) -> None:
 
 def add_dagger(verbs: Any, verb: Verb, collector: Callable[..., Any]) -> None:
     """`collector(options)` gives the dagger.Collector that the options ask for."""
-    parser = verb(verbs, "dagger", lambda options: _dagger(options, collector(options)),
+    parser = verb(verbs, "dagger", lambda options: _dagger(options, collector),
                   "let a network drive in simulation and learn what the expert would have done", """\
   nav-foundation dagger --from runs/nano/model --data runs/houses --episodes 300 --steps 2000 --out runs/dagger
   nav-foundation dagger --from runs/nano/model --data runs/houses runs/city --weights 3 1 --out runs/dagger
@@ -135,7 +141,8 @@ def add_dagger(verbs: Any, verb: Verb, collector: Callable[..., Any]) -> None:
 Every round collects --episodes drives of the network so far, labelled by the expert, and trains --steps more on these,
 those of earlier rounds and --data. The same command goes on where it was stopped.""")
     add = parser.add_argument
-    add("--from", dest="begin_with", type=named, required=True, metavar="DIR", help="the network to begin with")
+    add("--from", dest="begin_with", type=named, required=True, metavar="DIR", help="the network to begin with: nano, "
+        "or a folder")
     add("--data", nargs="+", required=True, metavar="DIR", help="drives of the expert")
     add("--weights", nargs="+", type=float, default=[], metavar="SHARE", help="of their samples, one per dataset")
     add("--validation", nargs="+", default=[], metavar="DIR", help="datasets of other scenes, to judge by")
@@ -153,10 +160,12 @@ those of earlier rounds and --data. The same command goes on where it was stoppe
     add("--out", type=Path, required=True, metavar="DIR", help="gets round1/, round2/ ... with drives/ and training/")
 
 
-def _dagger(options: argparse.Namespace, collect: Callable[[Path, int, Path], None]) -> None:
+def _dagger(options: argparse.Namespace, collector: Callable[..., Any]) -> None:
     from nav_foundation.training.dagger import DaggerSettings, dagger
     from nav_foundation.training.settings import TrainSettings
 
+    read_config(options.begin_with)  # else it would be refused as a policy, of which there are others
+    collect = collector(options)
     training = TrainSettings(
         tuple(options.data), tuple(options.weights), tuple(options.validation), steps=options.steps,
         batch=options.batch, rate=options.rate, warmup=max(1, options.steps // 20), seed=options.seed,

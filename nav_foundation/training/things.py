@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nav_foundation.data.schema import Thing
+from nav_foundation.data.schema import OVERHEAD, Thing
 from nav_foundation.geometry import nearest_on_outline, to_frame
 from nav_foundation.training.sight import HIDDEN, SEEN, Sight
 from nav_foundation.types import Pose2
@@ -17,7 +17,6 @@ _SHOWN = 0.12  # share of a thing's probes within the picture that nothing hides
 _STRICT = 0.35  # slack, so that nothing shines through a wall; who is only seen with more of it may be in view
 _LARGE = 0.01  # share of a square as wide as it is far away that a thing fills, at least
 _FARTHEST, _INFINITE = 8.0, 1e4  # m
-_OVERHEAD = 1.6  # m over the floor; what hangs higher is no place to drive to
 _STOREY = (-0.1, 2.5)  # m over the floor from which to which a thing is of this storey
 _INWARD, _DEEPEST = 0.15, 0.04  # share of a thing and m by which its probes lie inside, at most
 _HEIGHTS = (0.25, 0.75)  # shares of its height
@@ -42,7 +41,7 @@ class Things:
     def __init__(self, things: Sequence[Thing], origin: Pose2 = _ORIGIN, floor: float = 0.0) -> None:
         here = [t for t in things if t.top - floor > _STOREY[0] and t.bottom - floor < _STOREY[1]]
         self._names = [thing.category for thing in here]
-        self._low = [thing.bottom - floor < _OVERHEAD for thing in here]
+        self._low = [thing.bottom - floor < OVERHEAD for thing in here]
         self._outlines = [to_frame(origin, np.array(thing.outline)) for thing in here]
         self._areas = [  # m^2 as seen from the side
             float(np.linalg.norm(np.ptp(outline, axis=0))) * (thing.top - thing.bottom)

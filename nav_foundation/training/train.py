@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from nav_foundation.commit import commit
 from nav_foundation.config import to_mapping
-from nav_foundation.model.folder import ROBOT_HOURS
+from nav_foundation.model.folder import ROBOT_HOURS, read_config
 from nav_foundation.model.published.config import KINDS
 from nav_foundation.training.course import Batch, Course, Losses
 from nav_foundation.training.eyes import Eyes
@@ -32,6 +32,7 @@ from nav_foundation.training.state import Average, State
 STATE, MODEL, DIVERGED = "state.pt", "model", "diverged.pt"
 _WILD = 20.0  # times the usual loss at which training has diverged
 _USUAL = 0.98  # how slowly the usual loss follows
+_SAVED_EVERY = 300.0  # s at most between two states: steps may take seconds
 
 
 class Objective(nn.Module):
@@ -84,6 +85,8 @@ def train(
     state = State(model, Average(model, settings.average), _optimiser(model, settings))
     if resume and (out / STATE).exists():
         state.load(out / STATE)
+        if state.step > settings.steps:
+            raise ValueError(f"{out} has made {state.step} steps already: give --steps {state.step} or more")
     return _Run(settings, out, accelerator, state, course, robot_hours(settings.data, begin_with))(minutes, progress)
 
 
@@ -107,6 +110,10 @@ class _Run:
     def __call__(self, minutes: float, progress: bool) -> Trained:
         settings, state, accelerator = self._settings, self._state, self._accelerator
         begun, first = time.perf_counter(), state.step
+        saved = begun
+        if first == settings.steps:
+            told = read_config(self._out / MODEL)["provenance"].get("losses", {})  # published kinds keep none
+            return Trained(self._out / MODEL, first, told, 0.0)
         steps = range(state.step, settings.steps)
         batches = loader(self._samples, steps, settings.batch, settings.workers,
                          accelerator.process_index, accelerator.num_processes)
@@ -119,15 +126,21 @@ class _Run:
             pairs += batch.count * accelerator.num_processes
             parts = self._step(batch, step)
             bar.set_postfix_str(" ".join(f"{name} {value:.3f}" for name, value in parts.items()), refresh=False)
-            last = state.step == settings.steps or time.perf_counter() - begun > 60 * minutes
+            last = state.step == settings.steps or self._any(time.perf_counter() - begun > 60 * minutes)
             if state.step % settings.validate_every == 0 or last:
                 parts = self._validate() or parts
-            if state.step % settings.save_every == 0 or last:
+            if state.step % settings.save_every == 0 or last or time.perf_counter() - saved > _SAVED_EVERY:
                 self._save(parts)
+                saved = time.perf_counter()
             if last:
                 break
         rate = pairs / max(time.perf_counter() - begun, 1e-9)
         return Trained(self._out / MODEL, state.step, parts, rate)
+
+    def _any(self, mine: bool) -> bool:
+        """Whether it is so in any process: each has its own clock, and all must stop at the same step."""
+        flag = torch.tensor(float(mine), device=self._accelerator.device)
+        return bool(self._accelerator.reduce(flag, "sum") > 0)
 
     def _step(self, batch: Batch, step: int) -> dict[str, float]:
         settings, accelerator, shares = self._settings, self._accelerator, self._course.parts

@@ -22,13 +22,15 @@ A goal is a picture file, x,y or x,y,yaw (m, rad, in the frame of the first pict
 Several pictures are one drive: name them one by one with an --out each if they have nothing to do with each other.
 The camera is taken to be as high and tilted as on the robot; a YAML file of your own says otherwise.""")
     add = parser.add_argument
-    add("--model", required=True, metavar="DIR", help="the folder model/ of a training, or made by import-checkpoint")
+    add("--model", required=True, metavar="DIR", help="nano, the folder model/ of a training, or one "
+        "made by import-checkpoint")
     add("--images", nargs="+", type=Path, required=True, metavar="PATH", help="pictures, one folder of them, or a film")
     add("--goal", required=True, metavar="GOAL", help="where to go, in one of the ways named below")
     add("--robot", required=True, metavar="NAME", help="a shipped robot (nav-foundation robots list) or a .yaml file")
     add("--out", type=Path, required=True, metavar="DIR", help="a new folder for pictures, video and predictions.json")
     add("--hfov", type=float, metavar="DEG", help="horizontal field of view of the camera, where it is not the robot's")
-    add("--poses", type=Path, metavar="FILE", help="where pictures were taken: a table of time, x, y and yaw")
+    add("--poses", type=Path, metavar="FILE", help="where pictures were taken: a table of time, x, y "
+        "and yaw, and image (a file's name) unless those names are times")
     add("--fps", type=float, metavar="HZ", help="how many pictures a second were taken, or are to be taken of a film "
         "(default: the robot's frame rate)")
     add("--json", type=Path, metavar="FILE", help="write the predictions here as well")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import nav_foundation
 from nav_foundation.config import closest, to_mapping
 from nav_foundation.files import plain
-from nav_foundation.model.folder import CONFIG, WEIGHTS, is_ours
+from nav_foundation.model.folder import CONFIG, WEIGHTS, bundled, is_ours
 from nav_foundation.model.published.config import check_task, read_config
 from nav_foundation.robot import RobotSpec, load_robot
 from policies.load import find_model, model_folder
@@ -162,6 +162,6 @@ def check_policy(name: str, task: str | None) -> None:
             return
         if Path(name).exists():
             raise ValueError(f"policy {name} is not a checkpoint this version can read: use {', '.join(POLICIES)}")
-        raise ValueError(f"policy {name!r} is not known{closest(name, POLICIES)}")
+        raise ValueError(f"policy {name!r} is not known{closest(name, (*POLICIES, *bundled()))}")
     if name == "bearing" and task not in (None, "point-goal"):
         raise ValueError(f"the bearing policy only knows where points are: use it with point-goal, not with {task}")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nav_foundation.data.schema import OVERHEAD
 from nav_foundation.robot import CameraSpec
 from sim_envs.simulator import Instance, Pose, SceneInfo, Simulator
 from sim_envs.tasks.episode import SUCCESS_RADIUS, EpisodeError
@@ -17,13 +18,12 @@ CLOSE = SUCCESS_RADIUS["object-goal"] - 0.25  # m from the outline at most; the 
 IN_VIEW = 0.005  # share of the picture that an object in sight fills, at least
 _AROUND = 0.35  # m between view points along an outline
 _WITHIN = 100.0  # m; things further than this from the start do not count (only large cities have such)
-_OVERHEAD = 1.6  # m above the floor; what hangs higher is no place to drive to
 _STARTS = 30  # places tried for each category
 
 
 def make_object_goal(site: Site, variant: str, low: float, high: float) -> dict[str, Any]:
     """One category, every thing of it that can be reached, and a start at the right distance."""
-    low_enough = [t for t in site.info.instances if t.is_object and t.bottom - _floor(site.info, t) < _OVERHEAD]
+    low_enough = [t for t in site.info.instances if t.is_object and t.bottom - _floor(site.info, t) < OVERHEAD]
     categories = sorted({thing.category for thing in low_enough})
     if not categories:
         raise EpisodeError(f"scene {site.info.ref} names no objects: object goals need a scene with semantics")
