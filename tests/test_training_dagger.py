@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -71,12 +72,16 @@ def test_other_weights_are_another_collection(tmp_path: Path, network: Path) -> 
 
 
 @pytest.mark.slow
-def test_the_verb_collects_corrections_and_learns_from_them(tmp_path: Path, network: Path) -> None:
+def test_the_verb_collects_corrections_and_learns_from_them(
+    tmp_path: Path, network: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write(tmp_path / "expert", 0)
     arguments = ["dagger", "--from", str(network), "--data", str(tmp_path / "expert"), "--rounds", "1", "--episodes",
                  "2", "--task", "point-goal", "--steps", "2", "--batch", "2", "--workers", "1", "--out",
                  str(tmp_path / "out")]
     assert main(arguments) == 0
     drives = EpisodeDataset(tmp_path / "out" / "round1" / "drives")
+    reached = sum(bool(drives.info(drive).notes["reached"]) for drive in range(2))
+    assert re.search(rf"^point-goal +2 .* {reached / 2:.0%}$", capsys.readouterr().out, re.MULTILINE)
     assert drives.episodes == 2 and drives.info(0).driver == "policy" and drives.labels(0) is not None
     from_pretrained(tmp_path / "out" / "round1" / "training" / "model")

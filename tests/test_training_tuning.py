@@ -143,10 +143,11 @@ def test_the_verb_tells_before_and_after(
     network: Path, drives: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = tmp_path / "table.json"
-    assert main(["finetune", "--from", str(network), "--data", str(drives), "--steps", "2", "--workers", "0", "--out",
-                 str(tmp_path / "out"), "--json", str(table), "--robot", "go2", "--task", "point-goal",
-                 "--scenes", "house:3", "--episodes", "1"]) == 0
+    assert main(["finetune", "--from", str(network), "--data", str(drives), "--steps", "2", "--batch", "4",
+                 "--workers", "0", "--out", str(tmp_path / "out"), "--json", str(table), "--robot", "go2",
+                 "--task", "point-goal", "--scenes", "house:3", "--episodes", "1"]) == 0
     said, told_to = capsys.readouterr().out, json.loads(table.read_text())
+    assert "judged on 1 drive that it did not learn from: too few" in said and told_to["judged_on"] == 1
     assert "waypoints (m)" in said and "2 of 2 steps" in said and "point-goal" in said
     assert 0.0 <= told_to["driven"][0]["before"]["low"] <= told_to["driven"][0]["before"]["high"] <= 1.0
     assert told_to["before"]["all"]["pairs"] == told_to["after"]["all"]["pairs"] > 0

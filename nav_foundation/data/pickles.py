@@ -73,8 +73,7 @@ def _unpickle(path: Path, read: Callable[[], Any]) -> Any:
     except _Unfit as error:
         raise DataError(f"{path}: {error}") from None
     except Exception as error:  # a broken pickle breaks its reader in any way there is
-        why = " ".join(str(error).split())[:120] or type(error).__name__
-        raise DataError(f"{path} is broken or no pickle: {why}") from None
+        raise DataError(f"{path} is cut short, damaged, or no file of pickle or torch.save") from error
 
 
 # --- stand-ins ------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from nav_foundation.model.folder import named, read_config
 if TYPE_CHECKING:
     from nav_foundation.training.judging import Scores
 
+_MANY = 8  # drives that a table of before and after should be of
 Verb = Callable[..., argparse.ArgumentParser]  # cli._verb: (verbs, name, run, about, examples) -> its parser
 
 
@@ -99,6 +100,7 @@ What --tune leaves out stays as it is, to the bit.""")
     add("--resume", action="store_true", help="go on with what --out holds")
     add("--steps", type=int, default=800, metavar="N", help="in all (default 800)")
     add("--minutes", type=float, default=math.inf, metavar="M", help="stop then, to be resumed (default: never)")
+    add("--batch", type=int, default=16, metavar="N", help="clips of a step; fewer need less memory (default 16)")
     add("--workers", type=int, default=1, metavar="W", help="processes that prepare clips (default 1)")
     add("--seed", type=int, default=0, metavar="S", help="of samples and noise (default 0)")
     add("--json", type=Path, metavar="FILE", help="write the table here as well")
@@ -115,11 +117,14 @@ def _finetune(options: argparse.Namespace, drive: Callable[..., Any]) -> None:
     from nav_foundation.training.finetune import finetune, tune_settings
 
     settings = tune_settings(
-        tuple(options.data), options.tune, options.steps, options.seed, options.workers, tuple(options.validation)
+        tuple(options.data), options.tune, options.steps, options.seed, options.workers, tuple(options.validation),
+        options.batch,
     )
     both = None if options.robot is None else drive(options)
     tuned = finetune(settings, options.begin_with, options.out, resume=options.resume, minutes=options.minutes)
     print(_table(tuned.before, tuned.after))
+    few = ": too few to say much, more drives would tell" if tuned.judged_on < _MANY else ""
+    print(f"judged on {tuned.judged_on} drive{'s' * (tuned.judged_on > 1)} that it did not learn from{few}")
     print(f"\n{tuned.trained.folder}: {tuned.trained.steps} of {settings.steps} steps on {', '.join(settings.data)}")
     driven: Any = None
     if both is not None:
@@ -127,7 +132,8 @@ def _finetune(options: argparse.Namespace, drive: Callable[..., Any]) -> None:
         print(f"\n{text}")
     if options.json is not None:
         write_json(options.json, {
-            "before": tuned.before, "after": tuned.after, "steps": tuned.trained.steps, "driven": driven,
+            "before": tuned.before, "after": tuned.after, "judged_on": tuned.judged_on,
+            "steps": tuned.trained.steps, "driven": driven,
         })
 
 
@@ -138,8 +144,9 @@ def add_dagger(verbs: Any, verb: Verb, collector: Callable[..., Any]) -> None:
   nav-foundation dagger --from runs/nano/model --data runs/houses --episodes 300 --steps 2000 --out runs/dagger
   nav-foundation dagger --from runs/nano/model --data runs/houses runs/city --weights 3 1 --out runs/dagger
 
-Every round collects --episodes drives of the network so far, labelled by the expert, and trains --steps more on these,
-those of earlier rounds and --data. The same command goes on where it was stopped.""")
+Every round collects --episodes drives of the network so far, labelled by the expert, tells how many of them
+arrived, and trains --steps more on these, those of earlier rounds and --data. The same command goes on where it was
+stopped.""")
     add = parser.add_argument
     add("--from", dest="begin_with", type=named, required=True, metavar="DIR", help="the network to begin with: nano, "
         "or a folder")

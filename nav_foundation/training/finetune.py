@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nav_foundation.model.checkpoint import from_pretrained
+from nav_foundation.model.network import NavigationModel
 from nav_foundation.training.judging import Scores, judge
 from nav_foundation.training.ours import Ours
 from nav_foundation.training.pairs import ClipRules
@@ -20,12 +21,13 @@ JUDGED = 16  # batches
 
 def tune_settings(
     data: tuple[str, ...], tune: str = "all", steps: int = 800, seed: int = 0, workers: int = 1,
-    validation: tuple[str, ...] = (),
+    validation: tuple[str, ...] = (), batch: int = 16,
 ) -> TrainSettings:
     """What suits a few hours of drives; without `validation` the last of them are held back to judge by."""
     return TrainSettings(
-        data, tune=tune, steps=steps, rate=RATES.get(tune, RATES["heads"]), warmup=max(1, steps // 20), average=0.99,
-        seed=seed, workers=workers, validation=validation, hold=not validation,
+        data, tune=tune, steps=steps, batch=batch, rate=RATES.get(tune, RATES["heads"]),
+        warmup=max(1, steps // 20), average=0.99, seed=seed, workers=workers,
+        validation=validation, hold=not validation,
         validate_every=max(1, steps // 4), save_every=max(1, steps // 8),
         rules=ClipRules(far=3, neighbours=0, things=0) if tune == "adapter:far" else ClipRules(),
     )
@@ -36,6 +38,7 @@ class Tuned:
     trained: Trained
     before: dict[str, Scores]  # by kind of goal, on drives that were not learnt from
     after: dict[str, Scores]
+    judged_on: int  # drives
 
 
 def finetune(
@@ -43,12 +46,11 @@ def finetune(
     progress: bool = True,
 ) -> Tuned:
     trained = train(settings, out, resume=resume, begin_with=begin_with, minutes=minutes, progress=progress)
-    return Tuned(trained, scores_of(begin_with, settings), scores_of(trained.folder, settings))
+    before, after = from_pretrained(begin_with), from_pretrained(trained.folder)
+    held = held_samples(settings, Ours(after.config, settings.rules))
+    assert held is not None
 
+    def scores(model: NavigationModel) -> dict[str, Scores]:
+        return judge(model, loader(held, range(JUDGED), settings.batch, 0), JUDGED)
 
-def scores_of(folder: Path, settings: TrainSettings) -> dict[str, Scores]:
-    """On what the training holds back."""
-    model = from_pretrained(folder)
-    samples = held_samples(settings, Ours(model.config, settings.rules))
-    assert samples is not None
-    return judge(model, loader(samples, range(JUDGED), settings.batch, 0), JUDGED)
+    return Tuned(trained, scores(before), scores(after), held.drives)

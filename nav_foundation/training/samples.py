@@ -39,6 +39,10 @@ class Samples(Dataset[Any]):
         clip = makers[sample.dataset](sample.episode, sample.frame, rng)
         return self.course.varied(clip, rng, self.light, self.flips)
 
+    @property
+    def drives(self) -> int:
+        return sum(len(_part(EpisodeDataset(folder), self.part)) for folder in self.data)
+
     def check(self) -> None:
         """Raise here, in one sentence, what is wrong with the data."""
         _opened(self)

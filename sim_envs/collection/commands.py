@@ -82,7 +82,7 @@ def collector(options: argparse.Namespace) -> Callable[[Path, int, Path], None]:
             options.scenes, listed(options.task), options.episodes, policy=str(network), relabel=True, perturb=0.0,
             expert_share=options.expert_share, depth=True, seed=_SEEDS_APART * (options.seed + 1) + number,
         )
-        collect(settings, out, options.workers)
+        print(summary(collect(settings, out, options.workers), options.workers), flush=True)
 
     return collect_round
 

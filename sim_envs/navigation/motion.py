@@ -38,6 +38,12 @@ def is_navigable(space, node, x, y):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def _is_on_island(space, island, node, x, y):  # type: ignore[no-untyped-def]
+    """Coarse cells part islands that a robot could squeeze between: no way is known there, so no motion leads there."""
+    return is_navigable(space, node, x, y) and space.component[node] == island
+
+
+@kernel
 def height_at(space, node, x, y):  # type: ignore[no-untyped-def]
     """Height of the floor: bilinear between the middles of cells, within the cell's own range."""
     low, high = space.low[node], space.high[node]
@@ -126,6 +132,7 @@ def clearance_at(space, node, x, y):  # type: ignore[no-untyped-def]
 @kernel
 def visible(space, node, x, y, to_x, to_y):  # type: ignore[no-untyped-def]
     """The node at the end of a straight line that is navigable all along, else -1; its start has to be."""
+    island = space.component[node]
     length = math.sqrt((to_x - x) ** 2 + (to_y - y) ** 2)
     least = min(space.cell / 2, space.radius / 4)
     done = 0.0
@@ -140,7 +147,7 @@ def visible(space, node, x, y, to_x, to_y):  # type: ignore[no-untyped-def]
         t = done / length
         there_x, there_y = x + t * (to_x - x), y + t * (to_y - y)
         node = walk(space, node, here_x, here_y, there_x, there_y)
-        if node < 0 or not is_navigable(space, node, there_x, there_y):
+        if not _is_on_island(space, island, node, there_x, there_y):
             return -1
         here_x, here_y = there_x, there_y
     return node
@@ -156,7 +163,7 @@ def _settle(space, node, x, y, to_x, to_y):  # type: ignore[no-untyped-def]
         there = walk(space, node, x, y, here_x, here_y)
         if there < 0:
             return -1, x, y
-        if is_navigable(space, there, here_x, here_y):
+        if _is_on_island(space, space.component[node], there, here_x, here_y):
             return there, here_x, here_y
         distance, away_x, away_y = nearest_border(space, there, here_x, here_y)
         if distance == 0.0 or distance >= space.radius:
