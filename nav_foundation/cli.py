@@ -205,6 +205,7 @@ def _settings(options: argparse.Namespace) -> Any:
 def _eval(options: argparse.Namespace) -> None:
     from nav_foundation.files import make_folder, write_json
     from sim_envs.evaluation.evaluate import evaluate
+    from sim_envs.evaluation.results import Existing
     from sim_envs.evaluation.tables import metrics_table
 
     settings, workers = _settings(options), _workers(options)
@@ -215,15 +216,16 @@ def _eval(options: argparse.Namespace) -> None:
         if results.suffix == ".jsonl":
             raise ValueError(f"--json {results}: end the name in .json, its episodes are kept in a .jsonl beside it")
         make_folder(results.parent)
-    unreported = False
-    if options.report is not None:
-        make_folder(options.report)
-        unreported = not (options.report / "report.html").exists()  # it was stopped, be it after the last episode
-    evaluation = evaluate(
-        settings, workers, results and results.with_suffix(".jsonl"),
-        "replace" if options.overwrite else "keep" if options.resume or unreported else "continue",
-    )
+    existing: Existing = "replace" if options.overwrite else "keep" if options.resume else "continue"
+    page = options.report and options.report / "report.html"
+    if page is not None:
+        make_folder(page.parent)
+        if existing == "continue" and options.json is None and not page.exists():
+            existing = "finish"  # it was stopped, maybe after the last episode
+    evaluation = evaluate(settings, workers, results and results.with_suffix(".jsonl"), existing)
     print(f"{evaluation.title}\n\n{metrics_table(evaluation.summary)}\n\n{evaluation.notes}")
+    if page is not None:
+        page.unlink(missing_ok=True)  # of an earlier run: until the new one is whole there is none
     if results is not None:
         write_json(results, evaluation.as_json())
         print(f"results: {results}, {results.with_suffix('.jsonl')}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nav_foundation.model.folder import CHOICE, ROBOT_HOURS, is_ours, named, read_config
+from nav_foundation.model.folder import ANY_CHOICE, ROBOT_HOURS, is_ours, named, read_config
 from nav_foundation.model.published.config import is_published
 from policies.baselines import BearingPolicy
 from policies.policy import Policy
@@ -20,7 +20,7 @@ def model_folder(name: str) -> Path:
     folder = find_model(name)
     if folder is None:
         what = "holds no model" if Path(name).exists() else "does not exist"
-        raise ValueError(f"model {name} {what}: {CHOICE}")
+        raise ValueError(f"model {name} {what}: {ANY_CHOICE}")
     return folder
 
 

@@ -111,6 +111,28 @@ def test_a_report_that_was_stopped_is_made_of_the_drives_that_are_there(
     assert run(capsys, *command)[0] == 0
     assert 0.125 not in [json.loads(line)["spl"] for line in journal.read_text().splitlines()[1:]]
 
+    (tmp_path / "report" / "report.html").touch()
+    monkeypatch.setattr("sim_envs.evaluation.report.report_evaluation", stopped)
+    assert run(capsys, *command)[0] != 0
+    assert not (tmp_path / "report" / "report.html").exists()  # it would tell of other drives than the results
+    code, _, err = run(capsys, *command, "--episodes", "1")
+    assert code == 2 and "holds 2 episodes, more than the 1 asked for" in err
+
+
+def test_a_report_elsewhere_does_not_bring_old_results_back(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sim_envs.evaluation.report.report_evaluation", lambda evaluation, folder, workers: folder)
+    write_walled_room(tmp_path / "room.obj")
+    command = ["eval", "--policy", "straight", "--scenes", str(tmp_path / "room.obj"), "--distance", "1-3"]
+    command += ["--episodes", "1", "--workers", "1", "--json", str(tmp_path / "results.json")]
+    assert run(capsys, *command)[0] == 0
+    journal = tmp_path / "results.jsonl"
+    header, record = map(json.loads, journal.read_text().splitlines())
+    journal.write_text("".join(json.dumps(line) + "\n" for line in (header, {**record, "spl": 0.125})))
+    assert run(capsys, *command, "--report", str(tmp_path / "report"))[0] == 0
+    assert json.loads(journal.read_text().splitlines()[1])["spl"] != 0.125
+
 
 CONFIGS = [
     ("polcy: oracle", "unknown key 'polcy' (did you mean 'policy'?)"),

@@ -99,6 +99,9 @@ def test_a_finished_training_says_what_it_came_to(drives: Path, tmp_path: Path) 
     done = train(settings(drives), tmp_path / "run", progress=False)
     again = train(settings(drives), tmp_path / "run", resume=True, progress=False)
     assert (again.steps, again.losses, again.pairs_per_second) == (4, done.losses, 0.0)
+    judged = settings(drives, validation=(str(drives),), validation_batches=1)
+    new, old = (train(judged, tmp_path / name, resume=True, progress=False).losses for name in ("new", "run"))
+    assert old == new != done.losses  # of the validation data, not those of the last batch
     with pytest.raises(ValueError, match="has made 4 steps already: give --steps 4 or more"):
         train(settings(drives, steps=3), tmp_path / "run", resume=True, progress=False)
 
@@ -145,18 +148,40 @@ def test_a_killed_training_goes_on_to_the_same_bits(drives: Path, tmp_path: Path
     assert_same(weights(tmp_path / "whole"), weights(tmp_path / "killed"))
 
 
+def in_two_processes(script: Path) -> str:
+    """What both of them say."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
 @pytest.mark.slow
 def test_two_processes_train_as_one(drives: Path, tmp_path: Path) -> None:
     train(settings(drives), tmp_path / "one", progress=False)
     script = tmp_path / "train.py"
     count = "import torch.distributed as d; print('one of', d.get_world_size(), flush=True)\n"
     script.write_text(TRAIN.format(drives=str(drives), steps=4, out=str(tmp_path / "two")) + count)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count("one of 2") == 2
+    assert in_two_processes(script).count("one of 2") == 2
     assert_same(weights(tmp_path / "one"), weights(tmp_path / "two"), 2e-4)
+
+
+ONE_CLOCK = """
+import torch.distributed as d
+from nav_foundation.training import train as training
+real = training._Run._any
+training._Run._any = lambda run, mine: real(run, d.get_rank() == 1 and run._state.step == 2)
+print("stopped at", train(settings, Path({out!r}), minutes=60, progress=False).steps, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_processes_stop_when_one_of_them_is_late(drives: Path, tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(TRAIN.format(drives=str(drives), steps=4, out="").rsplit("train(", 1)[0]
+                      + ONE_CLOCK.format(out=str(tmp_path / "out")))
+    assert in_two_processes(script).count("stopped at 2") == 2
 
 
 def test_a_diverging_loss_stops_and_keeps_the_batch(drives: Path, tmp_path: Path) -> None:

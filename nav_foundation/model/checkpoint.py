@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from nav_foundation.config import from_mapping, to_mapping
 from nav_foundation.model.config import ModelConfig
-from nav_foundation.model.folder import CONFIG, OURS, WEIGHTS, read_config
+from nav_foundation.model.folder import CHOICE, CONFIG, OURS, WEIGHTS, read_config
 from nav_foundation.model.network import NavigationModel
 
 
@@ -47,7 +47,7 @@ def config_of(folder: Path) -> ModelConfig:
     """What the network in a folder is made of."""
     data = read_config(folder)
     if data.get("kind") != OURS:
-        raise ValueError(f"{folder / CONFIG} is of a {data.get('kind')!r} network, not of ours")
+        raise ValueError(f"{folder / CONFIG} is of a {data.get('kind')!r} network, not of ours: {CHOICE}")
     made_of = data.get("model", {})
     if "decoder_layers" in made_of:  # before that could be chosen, goal tokens changed in all of them
         made_of = {"goal_layers": made_of["decoder_layers"], **made_of}

@@ -9,7 +9,8 @@ from typing import Any
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 BUNDLED = Path(__file__).parent / "bundled"
 ROBOT_HOURS = "robot_hours"  # of its provenance: how long it has seen real robots drive
-CHOICE = "give nano, the folder `model` of a training, or one that `nav-foundation import-checkpoint` made"
+CHOICE = "give nano, the folder `model` of a training"  # of ours; all that drive:
+ANY_CHOICE = CHOICE + ", or one that `nav-foundation import-checkpoint` made"
 OURS = "nav_foundation"  # kind in config.json; imported networks have others
 
 

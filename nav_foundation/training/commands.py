@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nav_foundation.model.folder import named, read_config
+from nav_foundation.model.folder import named
 
 if TYPE_CHECKING:
     from nav_foundation.training.judging import Scores
@@ -168,10 +168,11 @@ stopped.""")
 
 
 def _dagger(options: argparse.Namespace, collector: Callable[..., Any]) -> None:
+    from nav_foundation.model.checkpoint import config_of
     from nav_foundation.training.dagger import DaggerSettings, dagger
     from nav_foundation.training.settings import TrainSettings
 
-    read_config(options.begin_with)  # else it would be refused as a policy, of which there are others
+    config_of(options.begin_with)  # else any policy would drive, and be refused after the first round of drives
     collect = collector(options)
     training = TrainSettings(
         tuple(options.data), tuple(options.weights), tuple(options.validation), steps=options.steps,

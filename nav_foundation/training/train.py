@@ -113,7 +113,7 @@ class _Run:
         saved = begun
         if first == settings.steps:
             told = read_config(self._out / MODEL)["provenance"].get("losses", {})  # published kinds keep none
-            return Trained(self._out / MODEL, first, told, 0.0)
+            return Trained(self._out / MODEL, first, self._validate() or told, 0.0)
         steps = range(state.step, settings.steps)
         batches = loader(self._samples, steps, settings.batch, settings.workers,
                          accelerator.process_index, accelerator.num_processes)
@@ -126,7 +126,8 @@ class _Run:
             pairs += batch.count * accelerator.num_processes
             parts = self._step(batch, step)
             bar.set_postfix_str(" ".join(f"{name} {value:.3f}" for name, value in parts.items()), refresh=False)
-            last = state.step == settings.steps or self._any(time.perf_counter() - begun > 60 * minutes)
+            late = minutes < math.inf and self._any(time.perf_counter() - begun > 60 * minutes)
+            last = late or state.step == settings.steps
             if state.step % settings.validate_every == 0 or last:
                 parts = self._validate() or parts
             if state.step % settings.save_every == 0 or last or time.perf_counter() - saved > _SAVED_EVERY:

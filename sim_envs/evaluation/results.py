@@ -13,7 +13,7 @@ from typing import IO, Any, Literal
 from nav_foundation.files import make_folder, write_text
 from sim_envs.metrics import Difference, paired_comparison
 
-Existing = Literal["continue", "keep", "replace"]  # what to do with results that are there already
+Existing = Literal["continue", "finish", "keep", "replace"]  # what to do with results that are there already
 Record = dict[str, Any]  # of one episode; `index` counts them, `episode` is the fingerprint of what was asked
 
 
@@ -25,14 +25,15 @@ class Journal:
 
     def __init__(self, path: Path, identity: Mapping[str, Any], wanted: int, existing: Existing = "continue") -> None:
         """`wanted` episodes make it complete. An `existing` journal of the same identity that is not complete is gone
-        on with; a complete one is begun anew, unless it is to be kept. "replace" begins anew whatever is there.
+        on with. A complete one is begun anew by "continue", taken as it is by "finish", which refuses a longer one,
+        and by "keep", which does not. "replace" begins anew whatever is there.
         """
         self.path = path
         self.records: dict[int, Record] = {}  # by index
         self._file = _locked(path)
         try:
             if existing != "replace" and path.stat().st_size > 0:
-                self._take_over(identity, wanted, existing == "keep")
+                self._take_over(identity, wanted, existing)
             if not self.records:
                 self._file.truncate(0)
                 self._write({"header": dict(identity)})
@@ -40,7 +41,7 @@ class Journal:
             self._file.close()
             raise
 
-    def _take_over(self, identity: Mapping[str, Any], wanted: int, keep_complete: bool) -> None:
+    def _take_over(self, identity: Mapping[str, Any], wanted: int, existing: Existing) -> None:
         header, records, whole = _read_lines(self.path)
         if header is None:
             if whole or records:
@@ -52,12 +53,12 @@ class Journal:
                 f"{self.path} holds results of other settings ({', '.join(different)}): name another file, or add "
                 "--overwrite to replace it"
             )
-        if len(records) > wanted and not keep_complete:
+        if len(records) > wanted and existing != "keep":
             raise ValueError(
                 f"{self.path} holds {len(records)} episodes, more than the {wanted} asked for: name another file, or "
                 "add --overwrite to replace it"
             )
-        if keep_complete or any(index not in records for index in range(wanted)):
+        if existing != "continue" or any(index not in records for index in range(wanted)):
             os.truncate(self.path, whole)
             self.records = records
 

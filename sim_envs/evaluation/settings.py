@@ -155,13 +155,14 @@ def policy_identity(name: str) -> Any:
 def check_policy(name: str, task: str | None) -> None:
     """Refuse what cannot be built, before anything costly begins."""
     if name not in POLICIES:
+        known = (*POLICIES, *bundled())
         if (folder := find_model(name)) is not None:
             kind = None if is_ours(folder) else read_config(folder).kind
             if kind is not None and task is not None:
                 check_task(kind, task)
             return
         if Path(name).exists():
-            raise ValueError(f"policy {name} is not a checkpoint this version can read: use {', '.join(POLICIES)}")
-        raise ValueError(f"policy {name!r} is not known{closest(name, (*POLICIES, *bundled()))}")
+            raise ValueError(f"policy {name} is not a checkpoint this version can read: use {', '.join(known)}")
+        raise ValueError(f"policy {name!r} is not known{closest(name, known)}")
     if name == "bearing" and task not in (None, "point-goal"):
         raise ValueError(f"the bearing policy only knows where points are: use it with point-goal, not with {task}")
